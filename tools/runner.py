@@ -1,0 +1,87 @@
+"""Run one notebook with papermill and say clearly what went wrong, if anything did."""
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+import papermill
+from papermill.exceptions import PapermillExecutionError
+
+from tools import environment
+from tools.notebooks import read
+from tools.paths import chapter_name
+
+CELL_TIMEOUT = 1800
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Where and why a run stopped."""
+
+    cell: int
+    source: str
+    name: str
+    message: str
+
+    def __str__(self):
+        first = next((line for line in self.source.splitlines() if line.strip()), "")
+        return f"cell {self.cell} ({first.strip()!r}): {self.name}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """An executed notebook, the claims it recorded, and its failure if it has one."""
+
+    nb: object
+    failure: Failure | None = None
+    claims: list = field(default_factory=list)
+
+
+def claims_of(nb):
+    """The records that `verify` left in the metadata of the outputs."""
+    outputs = [o for c in nb.cells if c.cell_type == "code" for o in c.outputs]
+    records = [o.get("metadata", {}).get("gan_claim") for o in outputs]
+    return [record for record in records if record]
+
+
+def run(path, parameters=None, first_cell=None):
+    """Execute a notebook from its own folder; the file itself is never touched."""
+    environment.prepare()
+    path = Path(path).resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "in.ipynb"), Path(folder, "out.ipynb")
+        nb = read(path)
+        if first_cell:
+            nb.cells.insert(0, nbformat.v4.new_code_cell(first_cell))
+        nbformat.write(nb, source)
+        failure = None
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(target),
+                parameters=parameters or {},
+                cwd=str(path.parent),
+                progress_bar=False,
+                kernel_name="python3",
+                execution_timeout=CELL_TIMEOUT,
+            )
+        except PapermillExecutionError as error:
+            failure = Failure(error.cell_index, error.source, error.ename, error.evalue)
+        except Exception as error:  # a dead kernel or a timeout: not an error raised by a cell
+            failure = Failure(-1, "", type(error).__name__, f"{chapter_name(path)}: {error}")
+        executed = read(target) if target.exists() else nb
+    return Result(executed, failure, claims_of(executed))
+
+
+def run_with_path(path, folder, first_cell):
+    """Run with `folder` first on the kernel's import path."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), before]))
+    try:
+        return run(path, first_cell=first_cell)
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
