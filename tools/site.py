@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import webbrowser
+from pathlib import Path
 
 from tools.notebooks import code_cells, read
 from tools.paths import BUILD, HTML, ROOT, chapter_name, chapters
@@ -28,7 +29,8 @@ def build():
         print(f"These chapters were never executed: {names}. Run `make execute` first.")
         return 1
     began = time.perf_counter()
-    command = [sys.executable, "-m", "jupyter_book", "build", "book", "--config", "_config.yml"]
+    program = str(Path(sys.executable).with_name("jupyter-book"))
+    command = [program, "build", "book", "--config", "_config.yml"]
     command += ["--toc", str(ROOT / "_toc.yml"), "--path-output", ".", "-W", "-n", "--keep-going"]
     status = subprocess.call(command, cwd=ROOT)
     if status == 0:
