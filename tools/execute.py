@@ -48,7 +48,9 @@ def main(names=(), part=None, force=False, processes=2):
         for future in as_completed(waiting):
             path = waiting[future]
             failure, claims, seconds = future.result()
-            verdict = f"FAILED   {chapter_name(path)}" if failure else f"done     {chapter_name(path)}"
+            verdict = (
+                f"FAILED   {chapter_name(path)}" if failure else f"done     {chapter_name(path)}"
+            )
             bar.write(f"{verdict} in {seconds:.0f} s, {claims} claims verified")
             bar.update()
             failures += [(path, failure)] if failure else []

@@ -3,7 +3,7 @@
 import ast
 import re
 
-from tools.notebooks import digest, code_cells, outputs_hash, read, tags
+from tools.notebooks import code_cells, digest, outputs_hash, read, tags
 from tools.paths import NUMERIC_PACKAGES, ROOT
 
 IGNORED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores", "type_params"}

@@ -15,12 +15,11 @@ from tools.paths import macros, repository_url
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_METADATA = ("tags", "mystnb")
 
-COLAB_CELL = '''\
+COLAB_CELL = """\
 # On Google Colab only: fetch the course's library. PyTorch and NumPy stay as Colab ships them.
 import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 if "google.colab" in sys.modules and importlib.util.find_spec("gan_lib") is None:
     source = "gan_lib @ git+{url}"
@@ -32,7 +31,7 @@ if "google.colab" in sys.modules and importlib.util.find_spec("gan_lib") is None
             "gan_lib could not be installed. Check that this runtime has internet access, then "
             "run this cell again."
         )
-'''
+"""
 
 
 def read(path):

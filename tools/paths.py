@@ -11,7 +11,15 @@ BUILD = ROOT / "_build"
 HTML = BUILD / "html"
 
 NUMERIC_PACKAGES = (
-    "torch", "torchvision", "numpy", "scipy", "sympy", "mlxtend", "scikit-learn", "matplotlib", "pillow"
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "sympy",
+    "mlxtend",
+    "scikit-learn",
+    "matplotlib",
+    "pillow",
 )
 
 

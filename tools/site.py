@@ -10,7 +10,7 @@ import webbrowser
 from pathlib import Path
 
 from tools.notebooks import code_cells, read
-from tools.paths import BUILD, HTML, ROOT, chapter_name, chapters
+from tools.paths import HTML, ROOT, chapter_name, chapters
 
 
 def never_executed():
