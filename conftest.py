@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tools import environment
 from tools.paths import chapter_name, chapters
@@ -56,10 +57,19 @@ def _order(item):
     return (2, 0) if item.path.name == "test_site.py" else (3, 0)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """A notebook's cells, and a file's tests, stay together; papermill runs are spread."""
-    for item in items:
-        if item.path.name != "test_papermill.py":
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    """The order in which workers take the work; a notebook's cells keep theirs."""
     items.sort(key=_order)
+
+
+class Schedule(LoadScopeScheduling):
+    """A notebook's cells, and a file's tests, stay on one worker; papermill runs are spread."""
+
+    def _split_scope(self, nodeid):
+        file = nodeid.split("::", 1)[0]
+        return nodeid if file.endswith("test_papermill.py") else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Use `Schedule` whenever xdist would group by file."""
+    return Schedule(config, log) if config.getvalue("dist") == "loadfile" else None

@@ -28,7 +28,7 @@ def pytest_command(part, coverage, extra):
     if chapters(part):
         command.append(str((BOOK / (part or "")).relative_to(ROOT)))
     command += ["--nbval", "--nbval-current-env", "--nbval-sanitize-with=tests/nbval.cfg"]
-    command += ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
+    command += ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     if coverage:
         command += ["--cov=gan_lib", "--cov-report=term-missing:skip-covered"]
     return command + list(extra)
