@@ -189,13 +189,14 @@ def _reduce(pictures, colors):
     if len(found) <= colors:
         return pictures
     rgb = (found[:, None] >> np.array([16, 8, 0]) & 255).astype(np.uint8)
-    # The commonest colours (background, filled areas) stay exact. Maximum coverage picks the
-    # others: median cut would lose a thin red line among thousands of grey pixels.
-    exact = rgb[np.argsort(-counts, kind="stable")[: colors // 3]]
-    coverage = Image.fromarray(rgb[None]).quantize(colors - len(exact), Image.Quantize.MAXCOVERAGE)
-    palette = np.concatenate(
-        [exact, np.array(coverage.getpalette(), dtype=np.uint8).reshape(-1, 3)]
-    )
+    # The commonest colours (background, filled areas) stay exact, two greys keep text neutral.
+    # Maximum coverage picks the others: median cut would lose a thin red line among grey pixels.
+    exact = rgb[np.argsort(-counts, kind="stable")[: colors // 4]]
+    greys = np.repeat(np.array([[85], [170]], dtype=np.uint8), 3, axis=1)[: colors // 8]
+    others = colors - len(exact) - len(greys)
+    coverage = Image.fromarray(rgb[None]).quantize(others, Image.Quantize.MAXCOVERAGE)
+    coverage = np.array(coverage.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    palette = np.concatenate([exact, greys, coverage])
     distance = np.stack([((rgb.astype(int) - colour) ** 2).sum(axis=1) for colour in palette])
     return palette[distance.argmin(axis=0)][inverse].reshape(pictures.shape)
 
@@ -273,8 +274,10 @@ PAGE = """<figure class="gan-film" id="film-{name}" data-labels="{labels}" data-
 # The picture is a white card in every theme; the controls take the text's colour.
 STYLE = """
 .gan-film{margin:1em 0;max-width:100%;color:inherit}
-.gan-film>img{display:block;max-width:100%;height:auto;background:#fff;border-radius:4px}
-.gan-film-bar{display:flex;flex-wrap:wrap;align-items:center;gap:8px;margin:8px 0;max-width:480px}
+.gan-film>img{display:block;max-width:100%;height:auto;margin:0 auto;padding:0!important;
+  background:#fff!important;border-radius:4px}
+.gan-film-bar{display:flex;flex-wrap:wrap;align-items:center;gap:8px;
+  max-width:480px;margin:8px auto}
 .gan-film-bar button{width:36px;height:36px;padding:7px;color:inherit;background:none;
   border:1px solid;border-radius:6px;cursor:pointer}
 .gan-film-bar :focus-visible{outline:2px solid;outline-offset:2px}
@@ -282,7 +285,7 @@ STYLE = """
 .gan-film-bar input{flex:1 1 100px;min-width:0;height:36px;margin:0;
   accent-color:currentColor;cursor:pointer}
 .gan-film-bar output{padding:0;color:inherit;font-variant-numeric:tabular-nums;white-space:nowrap}
-.gan-film figcaption{color:inherit;text-align:left}
+.gan-film figcaption{color:inherit;text-align:center}
 div.cell_output .text_html:has(>.gan-film.gan-film){color:inherit!important;
   background:none!important;padding:0}
 @media print{.gan-film-bar button,.gan-film-bar input{display:none}}
