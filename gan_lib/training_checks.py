@@ -1,0 +1,95 @@
+"""What a learner gets wrong, said in one sentence before the first step of training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gan_lib.rng import Seed, Streams
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+def first_parameter(module: nn.Module) -> Tensor:
+    """A parameter, to know dtype and device by. Raises ValueError for a module without any."""
+    for parameter in module.parameters():
+        return parameter
+    raise ValueError(f"{type(module).__name__} has no parameters to train.")
+
+
+def check_inputs(generator, critic, data, noise, steps, batch, k, regularizers, seed: Seed) -> None:
+    """Raise ValueError, naming the fix, if the pieces given to `train` do not fit together."""
+    for name, number in (("steps", steps), ("batch", batch), ("k", k)):
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"{name}={number!r}: give a whole number of at least 1.")
+    if first_parameter(generator).device != first_parameter(critic).device:
+        raise ValueError(
+            f"the generator is on {first_parameter(generator).device}, the critic on "
+            f"{first_parameter(critic).device}: make both with the same device=."
+        )
+    if first_parameter(generator).dtype != first_parameter(critic).dtype:
+        raise ValueError("generator and critic differ in dtype: make both with the same dtype=.")
+    if regularizers and any(isinstance(m, BATCH_NORMS) for m in critic.modules()):
+        raise ValueError(
+            "the critic has batch normalisation, under which a gradient penalty per sample has no "
+            "meaning (each output depends on the whole batch); use LayerNorm or none."
+        )
+    rng = Streams(seed, "check", first_parameter(generator).device)
+    _check_members(generator, critic, rng.members)
+    _check_shapes(generator, critic, data, noise, batch, rng)
+
+
+def _check_members(generator, critic, members: tuple[int, ...]) -> None:
+    for name, network in (("generator", generator), ("critic", critic)):
+        has = getattr(network, "members", members)
+        if has != members:
+            raise ValueError(
+                f"the {name} has members {has}, but seed makes members {members}: "
+                "give train the same seeds as the networks."
+            )
+
+
+@torch.no_grad()
+def _check_shapes(generator, critic, data, noise, batch: int, rng: Streams) -> None:
+    # One batch through both players in evaluation mode, from a random stream of its own.
+    dtype, modes = first_parameter(generator).dtype, (generator.training, critic.training)
+    data = data.to(rng.device) if hasattr(data, "to") else data
+    real, z = data.sample(batch, rng, dtype=dtype), noise.sample(batch, rng, dtype=dtype)
+    generator.eval(), critic.eval()
+    try:
+        fake = _call("generator", generator, z, "noise")
+        if fake.shape != real.shape:
+            raise ValueError(
+                f"the generator makes samples of shape {tuple(fake.shape)}, the data has "
+                f"{tuple(real.shape)}: end the generator's sizes in {real.shape[-1]}."
+            )
+        logits = _call("critic", critic, real, "data")
+    finally:
+        generator.train(modes[0]), critic.train(modes[1])
+    if logits.shape != (*rng.members, batch):
+        raise ValueError(
+            f"the critic returned shape {tuple(logits.shape)}; it must return one number per sample, "
+            f"{(*rng.members, batch)}: use mlp(..., scalar=True) or .squeeze(-1)."
+        )
+    _check_range(getattr(generator, "output_range", None), real)
+
+
+def _call(name: str, network: nn.Module, x: Tensor, source: str) -> Tensor:
+    try:
+        return network(x)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the {name} cannot take {source} of shape {tuple(x.shape)} ({error}): "
+            f"make its input size {x.shape[-1]}."
+        ) from error
+
+
+def _check_range(reachable: tuple[float, float] | None, real: Tensor) -> None:
+    if reachable is None:
+        return
+    low, high = float(real.min()), float(real.max())
+    if low < reachable[0] or high > reachable[1]:
+        raise ValueError(
+            f"the data lies in [{low:.3g}, {high:.3g}], but the generator's last layer only reaches "
+            f"[{reachable[0]:g}, {reachable[1]:g}]: rescale the data or change output=."
+        )
