@@ -29,6 +29,7 @@ def build():
         print(f"These chapters were never executed: {names}. Run `make execute` first.")
         return 1
     began = time.perf_counter()
+    shutil.rmtree(HTML, ignore_errors=True)  # pages of chapters that are gone; the rest is cached
     program = str(Path(sys.executable).with_name("jupyter-book"))
     command = [program, "build", "book", "--config", "_config.yml"]
     command += ["--toc", str(ROOT / "_toc.yml"), "--path-output", ".", "-W", "-n", "--keep-going"]

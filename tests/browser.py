@@ -1,0 +1,87 @@
+"""A headless Chromium for the tests of the site, and a page that notes whatever goes wrong."""
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+
+from playwright.sync_api import sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def find_chromium():
+    """Path of an installed Chrome or Chromium, or None."""
+    return next((path for path in map(shutil.which, NAMES) if path), None)
+
+
+def install_chromium():
+    """Install a browser, saying so: Debian's package as root, else Playwright's own download."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
+        print("No Chrome or Chromium found: installing Debian's package chromium.", flush=True)
+        command = "apt-get update -q && apt-get install -y -q --no-install-recommends chromium"
+        if subprocess.call(command, shell=True, stdout=subprocess.DEVNULL) == 0:
+            return find_chromium()
+    print("No Chrome or Chromium found: downloading the one that Playwright offers.", flush=True)
+    subprocess.check_call([sys.executable, "-m", "playwright", "install", "chromium"])
+    return None  # Playwright finds its own
+
+
+@contextmanager
+def chromium():
+    """A running browser."""
+    path = find_chromium() or install_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One page, watched: script errors, console errors, outside requests, failed requests."""
+
+    def __init__(self, browser, origin, **options):
+        self.origin, self.troubles = origin, []
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.page.on("pageerror", lambda e: self.troubles.append(f"script error: {e}"))
+        self.page.on("console", self._console)
+        self.page.on("response", self._response)
+        self.page.on("requestfailed", lambda r: self.troubles.append(f"request failed: {r.url}"))
+        self.context.route("**/*", self._route)
+
+    def _console(self, message):
+        if message.type == "error":
+            self.troubles.append(f"console error: {message.text}")
+
+    def _response(self, response):
+        if response.status >= 400:
+            self.troubles.append(f"status {response.status}: {response.url}")
+
+    def _route(self, route):
+        if route.request.url.startswith((self.origin, "data:", "blob:")):
+            return route.continue_()
+        self.troubles.append(f"outside request: {route.request.url}")
+        return route.abort()
+
+    def open(self, url):
+        """Go to a page and wait until its formulas are typeset."""
+        self.page.goto(url, wait_until="load")
+        self.page.evaluate("async () => { if (window.MathJax) await MathJax.startup.promise }")
+        return self.page
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
