@@ -51,7 +51,7 @@ def cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """Two losses, each a function of the logits (real, fake) `(*members, batch)` that returns `(*members,)`."""
+    """Two losses of the logits (real, fake): `(*members, batch)` twice → `(*members,)`."""
 
     name: str
     critic_loss: Callable[[Tensor, Tensor], Tensor]
