@@ -36,7 +36,7 @@ def small_film(name="ring", n=4, **options):
 
 
 def small_slider(name="theta", **options):
-    return slider(bars, np.linspace(0, 1, 5), name=name, size=(3, 2), **(TEXT | options))
+    return slider(bars, np.linspace(0, 1, 5), name=name, **(TEXT | options))
 
 
 def decoded(widget):
@@ -87,16 +87,20 @@ def test_size_is_bounded():
 
 
 def test_painted_frames_share_limits_and_margins():
-    """Tick labels of 1e4 need more room than those of 1: the axes must not move."""
+    """Larger values, their longer tick labels and a second line of title: the axes must not move."""
 
     def curve(ax, i):
         ax.plot([0, 1], [0, [1, 10_000][i]])
+        ax.set_title(["one line", "two\nlines"][i])
 
     first, last = decoded(film(curve, "ab", name="curve", **TEXT))
-    spine = [np.flatnonzero((frame < 60).all(axis=2).mean(axis=0) > 0.7) for frame in (first, last)]
-    assert len(spine[0]) >= 2 and np.array_equal(*spine)
+    dark = [(frame < 60).all(axis=2) for frame in (first, last)]
+    columns = [np.flatnonzero(frame.mean(axis=0) > 0.6) for frame in dark]
+    rows = [np.flatnonzero(frame.mean(axis=1) > 0.6) for frame in dark]
+    assert len(columns[0]) >= 2 and np.array_equal(*columns)
+    assert len(rows[0]) >= 2 and np.array_equal(*rows)
     changed = (first != last).any(axis=2)
-    assert changed.any() and not changed[:, : spine[0][0]].any(), "tick labels differ"
+    assert changed.any() and not changed[:, : columns[0][0]].any(), "tick labels differ"
 
 
 def test_inverted_axes_stay_inverted():
@@ -301,7 +305,7 @@ def test_the_slider_moves_the_picture(page):
     one.range.fill("3")
     assert one.src == seen[0]
     assert all(src.startswith("data:image/webp;base64,") for src in seen)
-    page.wait_for_function("[...document.images].every((image) => image.naturalWidth === 300)")
+    page.wait_for_function("[...document.images].every((image) => image.naturalWidth >= 300)")
     assert two.src == other and two.label == "step 290", "the other film is left alone"
 
 
@@ -311,12 +315,12 @@ def test_keyboard(page):
     for key, label in (("ArrowLeft", "20"), ("Home", "0"), ("ArrowRight", "10"), ("End", "30")):
         page.keyboard.press(key)
         assert one.label == f"step {label}"
-    for _ in range(2):
-        page.keyboard.press("Shift+Tab")
-    page.keyboard.press("Enter")
-    one.play.and_(page.get_by_role("button", name="Pause")).wait_for()
-    page.keyboard.press("Space")
-    assert one.play.get_attribute("aria-label") == "Play"
+    for _ in range(2):  # over the next button to the next film
+        page.keyboard.press("Tab")
+    two = Widget(page, "#film-two")
+    for key, label in (("Enter", "Pause"), ("Space", "Play")):
+        page.keyboard.press(key)
+        assert two.play.get_attribute("aria-label") == label
 
 
 def test_step_buttons_wrap_around(page):
@@ -334,11 +338,10 @@ def test_play_from_the_start_to_the_end(page):
       new MutationObserver(() => seen.push(output.textContent + " " + output.ariaLive))
         .observe(output, {childList: true});
     }""")
-    for _ in range(2):
+    for runs in (1, 2):
         one.click("play")
-        assert one.play.get_attribute("aria-label") == "Pause"
-        one.root.get_by_role("button", name="Play", exact=True).wait_for()
-        assert one.label == "step 30"
+        page.wait_for_function("(n) => seen.length >= n", arg=4 * runs)
+        assert (one.label, one.play.get_attribute("aria-label")) == ("step 30", "Play")
     run = ["step 0 off", "step 10 off", "step 20 off", "step 30 polite"]
     assert page.evaluate("seen") == 2 * run, "every frame once per run, only the end announced"
 
@@ -373,6 +376,8 @@ def test_a_second_view_as_in_jupyterlab(page):
     first, second = Widget(page, "#film-one >> nth=0"), Widget(page, "#lab figure")
     second.click("back")
     assert (first.label, second.label) == ("step 30", "step 20")
+    first.click("next")
+    assert first.label == "step 0", "one step, not one per script"
     page.evaluate("document.querySelector('#lab').remove()")
 
 
