@@ -15,7 +15,7 @@ STAMP = VENV / "gan-course-setup.txt"
 
 def _wanted():
     digest = hashlib.sha256()
-    for name in ("requirements.txt", "pyproject.toml"):
+    for name in ("requirements.txt", "constraints.txt", "pyproject.toml"):
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
 

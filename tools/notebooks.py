@@ -114,23 +114,20 @@ def colab_cell():
     """The hidden cell that makes a chapter run on Colab; the same in every chapter."""
     cell = nbformat.v4.new_code_cell(COLAB_CELL.format(url=repository_url()).strip())
     cell.metadata["tags"] = ["hide-cell", "colab"]
+    cell.metadata["mystnb"] = {"code_prompt_show": "Show the set-up for Google Colab"}
     return cell
 
 
 def with_colab_cell(nb):
     """Put the Colab cell behind the parameters cell, replacing one that is there."""
-    old = next((c for c in nb.cells if "colab" in tags(c)), None)
-    nb.cells = [c for c in nb.cells if c is not old]
+    nb.cells = [c for c in nb.cells if "colab" not in tags(c)]
     place = [i for i, c in enumerate(nb.cells) if "parameters" in tags(c)]
     if not place:
         raise SystemExit(
             "No cell is tagged `parameters`: begin the code with a cell that sets seed, scale and "
             "device."
         )
-    new = colab_cell()
-    if old is not None and old.source == new.source:
-        new.outputs, new.execution_count = old.outputs, old.execution_count
-    nb.cells.insert(place[0] + 1, new)
+    nb.cells.insert(place[0] + 1, colab_cell())
     return nb
 
 
@@ -151,7 +148,7 @@ def contract_macros(text):
 
 
 def from_text(draft, path):
-    """Convert a MyST draft into a canonical notebook at `path`; unchanged outputs are not kept."""
+    """Convert a MyST draft into a canonical notebook at `path`; outputs are not kept."""
     nb = jupytext.reads(draft.read_text(encoding="utf-8"), fmt="md:myst")
     for cell in nb.cells:
         if cell.cell_type == "markdown":
