@@ -41,7 +41,7 @@ def ensure():
                 "[setup] Python cannot make a virtual environment here; on Debian or Ubuntu run "
                 "`apt-get install python3-venv`, then this command again."
             ) from error
-    quiet = ["--quiet", "--disable-pip-version-check"]
+    quiet = ["--disable-pip-version-check", *([] if sys.stdout.isatty() else ["--quiet"])]
     pins = str(ROOT / "requirements.txt")
     _run("installing requirements.txt (some 3 GB, a few minutes, once)", *quiet, "-r", pins)
     _run("installing gan_lib, editable", *quiet, "--no-deps", "-e", ".")
