@@ -61,7 +61,7 @@ class Uniform:
     def log_prob(self, x: Tensor) -> Tensor:
         """−dim · log(high − low) inside the box, −∞ outside."""
         inside = ((x >= self.low) & (x <= self.high)).all(-1)
-        level = torch.full(x.shape[:-1], -self.dim * math.log(self.high - self.low)).to(x)
+        level = x.new_full(x.shape[:-1], -self.dim * math.log(self.high - self.low))
         return torch.where(inside, level, -torch.inf)
 
 
@@ -136,6 +136,7 @@ def uniform(dim: int, low: float = -1.0, high: float = 1.0) -> Uniform:
 
 def ring(modes: int = 8, radius: float = 1.0, std: float = 0.05) -> Mixture:
     """`modes` equal Gaussians on a circle (PacGAN uses 8 modes, radius 1 and std 0.01)."""
+    _at_least_one(modes)
     angles = [2 * math.pi * i / modes for i in range(modes)]  # the end point is not repeated
     centres = [(radius * math.cos(a), radius * math.sin(a)) for a in angles]
     return mixture([1 / modes] * modes, centres, [std] * modes)
@@ -143,8 +144,14 @@ def ring(modes: int = 8, radius: float = 1.0, std: float = 0.05) -> Mixture:
 
 def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Mixture:
     """side × side equal Gaussians centred on the origin (PacGAN: 5 × 5, spacing 2, std 0.05)."""
+    _at_least_one(side)
     line = [spacing * (i - (side - 1) / 2) for i in range(side)]
     return mixture([1 / side**2] * side**2, [(a, b) for a in line for b in line], [std] * side**2)
+
+
+def _at_least_one(modes: int) -> None:
+    if modes < 1:
+        raise ValueError(f"a mixture needs at least one mode, not {modes}.")
 
 
 def two_lines(distance: float) -> tuple[TwoLines, TwoLines]:

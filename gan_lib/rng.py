@@ -25,7 +25,7 @@ def resolve_device(device: str = "auto", dtype: torch.dtype = torch.float64) -> 
     here = ["cpu"] + ["mps"] * has_mps + ["cuda"] * torch.cuda.is_available()
     if device == "auto":
         return torch.device(here[-1])
-    if torch.device(device).type not in [*here, "meta"]:
+    if device.split(":")[0] not in [*here, "meta"]:  # before torch.device: it knows no "gpu"
         raise ValueError(
             f"device {device!r} is not available for {dtype} on this machine; "
             f"use device='auto' or one of {', '.join(here)}."
