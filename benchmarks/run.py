@@ -1,0 +1,158 @@
+"""How fast is training? `make bench` prints one table; nothing here is a test, because times vary.
+
+The contestants of a comparison take turns and the median over the turns counts; time is the processor's
+(one thread), so that whatever else the machine does hits all of them alike, and little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.functional import to_pil_image, to_tensor
+
+from gan_lib import data, images
+from gan_lib.networks import mlp
+from gan_lib.objectives import OBJECTIVES
+from gan_lib.rng import member_seeds
+from gan_lib.training import adam, train
+
+BATCH, GENERATOR, CRITIC = 64, [128, 256, 784], [784, 256, 1]  # digits, float32
+
+
+def library(steps: int, objective: str = "non-saturating") -> None:
+    """`gan_lib.training.train` on digits."""
+    g = mlp(GENERATOR, output="sigmoid", dtype=torch.float32, device="cpu")
+    c = mlp(CRITIC, scalar=True, dtype=torch.float32, device="cpu")
+    train(g, c, images.digits(), data.normal(GENERATOR[0]), objective, steps, batch=BATCH)
+
+
+def layers(sizes: list[int], *output: nn.Module) -> nn.Sequential:
+    """The networks of gan_lib from PyTorch's own layers."""
+    pairs = zip(sizes[:-1], sizes[1:], strict=True)
+    parts = [part for a, b in pairs for part in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(*parts[:-1], *output)
+
+
+def loop(steps: int, g: nn.Module, c: nn.Module, real: Callable, noise: Callable) -> None:
+    """The work of `train` by hand: fused Adam, fakes without graph, critic frozen for the generator."""
+    g_adam, c_adam = adam()(g.parameters()), adam()(c.parameters())
+    for _ in range(steps):
+        x = real()
+        with torch.no_grad():
+            fake = g(noise())
+        c_adam.zero_grad()
+        (softplus(-c(x)).mean() + softplus(c(fake)).mean()).backward()
+        c_adam.step()
+        c.requires_grad_(False)
+        g_adam.zero_grad()
+        softplus(-c(g(noise()))).mean().backward()
+        g_adam.step()
+        c.requires_grad_(True)
+
+
+def bare(steps: int) -> None:
+    """The bare loop on digits."""
+    x = images.digits().x
+    real = lambda: x[torch.randint(len(x), (BATCH,))]  # noqa: E731
+    g, c = layers(GENERATOR, nn.Sigmoid()), layers(CRITIC)
+    loop(steps, g, c, real, lambda: torch.randn(BATCH, GENERATOR[0]))
+
+
+class Pictures(Dataset):
+    """Digits as a folder of pictures would give them: one by one, each through a transform."""
+
+    def __init__(self):
+        self.pictures = [to_pil_image(x.reshape(28, 28)) for x in images.digits().x]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        return to_tensor(self.pictures[i]).reshape(-1)
+
+
+def textbook(steps: int, pictures: Pictures) -> None:
+    """Most tutorials: a DataLoader, plain Adam, critic not frozen, losses read at each step."""
+    g, c = layers(GENERATOR, nn.Sigmoid()), layers(CRITIC)
+    g_adam, c_adam = (torch.optim.Adam(net.parameters(), 1e-3, (0.5, 0.9)) for net in (g, c))
+    criterion = nn.BCEWithLogitsLoss()
+    loader, losses = DataLoader(pictures, BATCH, shuffle=True, drop_last=True), []
+    while len(losses) < steps:
+        for x, _ in zip(loader, range(steps - len(losses)), strict=False):
+            fake = g(torch.randn(BATCH, GENERATOR[0]))
+            ones, zeros = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
+            c_adam.zero_grad()
+            c_loss = criterion(c(x), ones) + criterion(c(fake.detach()), zeros)
+            c_loss.backward()
+            c_adam.step()
+            g_adam.zero_grad()
+            g_loss = criterion(c(fake), ones)
+            g_loss.backward()
+            g_adam.step()
+            losses.append((c_loss.item(), g_loss.item()))
+
+
+def rings(steps: int, runs: list, hidden: int, batch: int) -> None:
+    """Ring GANs in float64 by `train`, one call for each of `runs`: a seed, or many for an ensemble."""
+    for seed in runs:
+        g = mlp([2, hidden, hidden, 2], seed, device="cpu")
+        c = mlp([2, hidden, hidden, 1], seed, scalar=True, device="cpu")
+        train(g, c, data.ring(), data.normal(2), "non-saturating", steps, batch=batch, seed=seed)
+
+
+def bare_rings(steps: int, n: int, hidden: int, batch: int) -> None:
+    """n ring GANs, one after the other, in the bare loop."""
+    means = data.ring().means
+    noise = lambda: torch.randn(batch, 2, dtype=torch.float64)  # noqa: E731
+    real = lambda: means[torch.randint(8, (batch,))] + 0.05 * noise()  # noqa: E731
+    for _ in range(n):
+        g, c = (layers([2, hidden, hidden, out]).double() for out in (2, 1))
+        loop(steps, g, c, real, noise)
+
+
+def compare(title: str, contestants: dict[str, Callable], steps: int, turns: int) -> None:
+    """Let contestants take turns; print the median time a step and the ratio to the first."""
+    times = {name: [] for name in contestants}
+    for turn in range(turns + 1):  # the first turn warms up
+        for name, work in contestants.items():
+            start = time.process_time()
+            work(steps)
+            if turn:
+                times[name].append(1e3 * (time.process_time() - start) / steps)
+    first = next(iter(times.values()))
+    for name, spent in times.items():
+        ratio = statistics.median(a / b for a, b in zip(spent, first, strict=True))
+        print(f"{title:<24} {name:<32} {statistics.median(spent):9.3f} {ratio:7.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--turns", type=int, default=15, help="turns each contestant takes")
+    turns = arguments.parse_args().turns
+    torch.set_num_threads(1)
+    print(f"{'torch ' + torch.__version__:<24} {'one thread':<32} {'ms/step':>9} {'ratio':>7}")
+    forms = {"bare loop": bare, "gan_lib train": library}
+    forms["textbook form, with DataLoader"] = partial(textbook, pictures=Pictures())
+    compare("digits 784-256, batch 64", forms, 100, turns)
+    seeds = member_seeds(0, 16)
+    for hidden, m in ((32, 64), (64, 128)):
+        contest = {
+            "16 bare loops, nn.Sequential": partial(bare_rings, n=16, hidden=hidden, batch=m)
+        }
+        contest["16 runs of train"] = partial(rings, runs=seeds, hidden=hidden, batch=m)
+        contest["train, one ensemble of 16"] = partial(rings, runs=[seeds], hidden=hidden, batch=m)
+        compare(f"16 rings {hidden}, batch {m}", contest, 50, turns // 4 + 1)
+    losses = {name: partial(library, objective=name) for name in OBJECTIVES}
+    compare("objectives, digits", losses, 50, turns)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit:.0f} MiB")
