@@ -1,7 +1,10 @@
 """The tools themselves: canonical form, staleness, execution that loses nothing, mutations."""
 
 import ast
+import importlib.util
 import json
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -162,3 +165,26 @@ def test_mutation_must_fit_exactly_once(tmp_path):
     (tmp_path / "a.py").write_text("x = 1\nx = 1\n")
     with pytest.raises(ValueError, match="exactly once"):
         apply(Mutation("m", "a.py", "x = 1", "x = 2"), tmp_path)
+
+
+@pytest.fixture
+def pip_calls(monkeypatch):
+    """What the Colab cell would run, on a machine where `gan_lib` cannot be found."""
+    calls = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: calls.append(command))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    return calls
+
+
+def test_colab_cell_does_nothing_elsewhere(pip_calls):
+    exec(notebooks.colab_cell().source, {})
+    assert pip_calls == []
+
+
+def test_colab_cell_installs_gan_lib_and_leaves_torch_alone(pip_calls, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    with pytest.raises(ImportError, match="internet"):
+        exec(notebooks.colab_cell().source, {})
+    (command,) = pip_calls
+    assert "--no-deps" in command and not any("torch" in word for word in command)
+    assert any(word.startswith("gan_lib @ git+https://") for word in command)
