@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm.std import tqdm
@@ -28,7 +29,10 @@ class Snapshots:
 
 
 class Metric:
-    """Keep `fn(generator, critic)` in `history.metrics[name]`, evaluated without gradients."""
+    """Keep `fn(generator, critic)`, a number or tensor, in `history.metrics[name]`.
+
+    `fn` is called without gradients. A `Checkpoint` can hold numbers, tensors and lists of them.
+    """
 
     def __init__(self, name: str, fn: Callable, every: int):
         self.name, self.fn, self.every = name, fn, every
@@ -36,6 +40,8 @@ class Metric:
     def __call__(self, run: Run) -> None:
         with torch.no_grad():
             measured = self.fn(run.generator, run.critic)
+        if isinstance(measured, np.generic | np.ndarray):  # a checkpoint holds tensors and numbers
+            measured = torch.as_tensor(measured) if measured.ndim else measured.item()
         run.history.metrics.setdefault(self.name, []).append((run.step, measured))
 
 
@@ -81,6 +87,8 @@ class Progress:
 
 class Checkpoint:
     """Save the whole run to `path` every so many steps; go on with `train(..., resume=path)`."""
+
+    last = True
 
     def __init__(self, path: str | Path, every: int):
         self.path, self.every = Path(path), every

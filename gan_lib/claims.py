@@ -98,6 +98,8 @@ def verify(
     kind = chosen[0]
     kept, required = _judge(kind, bounds[kind], values, atol, rtol)
     ids = [statement] if isinstance(statement, str) else list(statement)
+    if at_least is not None and kind in ("increasing", "decreasing"):
+        raise ValueError(f"{kind} is about all values together: it takes no at_least.")
     needed = len(kept) if at_least is None else at_least
     if not 1 <= needed <= len(kept):
         raise ValueError(f"at_least={at_least} makes no sense for {len(kept)} measured values.")

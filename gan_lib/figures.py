@@ -88,6 +88,7 @@ def seed_band(ax, x, values, label: str, color: str = DATA) -> None:
 
 def loss_curves(ax, history, smooth: int = 25) -> None:
     """Draw both players' losses, averaged over `smooth` steps; a band over members if there are any."""
+    smooth = max(1, min(smooth, history.step))
     for losses, label, color in (
         (history.critic_loss, "discriminator", CRITIC),
         (history.generator_loss, "generator", FAKE),

@@ -50,8 +50,8 @@ def _log_density(samples: Tensor, x: Tensor, sigmas: Sequence[float], chunk: int
     for part in x.split(chunk):
         squared = torch.cdist(part, samples, compute_mode="use_mm_for_euclid_dist").square()
         rows.append(torch.stack([(-squared / (2 * s * s)).logsumexp(-1) for s in sigmas]))
-    norm = torch.tensor([math.log(n) + dim * math.log(s * math.sqrt(2 * math.pi)) for s in sigmas])
-    return torch.cat(rows, -1) - norm.to(samples.device).unsqueeze(-1)
+    norm = [math.log(n) + dim * math.log(s * math.sqrt(2 * math.pi)) for s in sigmas]
+    return torch.cat(rows, -1) - samples.new_tensor(norm).unsqueeze(-1)
 
 
 @dataclass(frozen=True)

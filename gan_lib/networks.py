@@ -98,6 +98,10 @@ class Network(nn.Sequential):
         x = super().forward(x)
         return x.squeeze(-1) if self.scalar else x
 
+    def __getitem__(self, index: int | slice) -> nn.Module:
+        layers = list(self)[index]  # a part of a network is no network: it has another output
+        return nn.Sequential(*layers) if isinstance(index, slice) else layers
+
 
 def mlp(
     sizes: Sequence[int],

@@ -172,7 +172,8 @@ class Run:
             self._call(callbacks)
 
     def _call(self, callbacks: Sequence[Callable]) -> None:
-        for callback in callbacks:
+        # Checkpoints come last, so that what the others did in this step is in them.
+        for callback in sorted(callbacks, key=lambda c: getattr(c, "last", False)):
             if self.step % callback.every == 0 or self.step == self.total:
                 callback(self)
 
@@ -214,17 +215,17 @@ class Run:
         """Continue from a checkpoint, with as many further steps as this run asks for."""
         like = first_parameter(self.generator)
         saved = torch.load(path, map_location=like.device, weights_only=True)
+        done = saved["history"]["step"]
+        if done > self.total:
+            raise ValueError(
+                f"{path} has {done} steps done; ask for steps > {done}, not {self.total}."
+            )
         self.generator.load_state_dict(saved["generator"])
         self.critic.load_state_dict(saved["critic"])
         for name, o in self.optimizers.items():
             o.load_state_dict(saved["optimizers"][name])
         for name, s in self.streams.items():
             s.load([state.cpu() for state in saved["streams"][name]])
-        done = saved["history"]["step"]
-        if done > self.total:
-            raise ValueError(
-                f"{path} has {done} steps done; ask for steps > {done}, not {self.total}."
-            )
         for player in ("critic_loss", "generator_loss"):
             getattr(self.history, player)[:done] = saved["history"].pop(player)[:done]
         vars(self.history).update(saved["history"])

@@ -41,7 +41,9 @@ def check_inputs(generator, critic, data, noise, steps, batch, k, regularizers, 
 
 def _check_members(generator, critic, members: tuple[int, ...]) -> None:
     for name, network in (("generator", generator), ("critic", critic)):
-        has = getattr(network, "members", members)
+        has = getattr(
+            network, "members", ()
+        )  # plain layers would be one network shared by all members
         if has != members:
             raise ValueError(
                 f"the {name} has members {has}, but seed makes members {members}: "
