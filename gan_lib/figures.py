@@ -46,7 +46,7 @@ def sample_grid(images: Tensor, columns: int = 10, ax=None):
     canvas = canvas.reshape(rows, columns, side, side).transpose(1, 2).reshape(rows * side, -1)
     if ax is None:
         ax = plt.subplots(figsize=(0.62 * columns, 0.62 * rows))[1]
-    ax.imshow(canvas, vmin=0, vmax=1, interpolation="nearest")
+    ax.imshow(canvas.numpy(), vmin=0, vmax=1, interpolation="nearest")
     ax.axis("off")
     return ax
 
