@@ -49,6 +49,15 @@ UNFOLD = """() => {
   }
 }"""
 
+# Code has thousands of coloured words in a dozen colours: one of each kind is enough to look at.
+ONE_WORD_OF_EACH_COLOUR = """() => {
+  const seen = new Set();
+  for (const word of document.querySelectorAll('.highlight span')) {
+    if (seen.has(word.className)) word.replaceWith(...word.childNodes);
+    else seen.add(word.className);
+  }
+}"""
+
 pytestmark = pytest.mark.skipif(not HTML.exists(), reason="the site is not built: run `make book`")
 
 
@@ -97,10 +106,11 @@ def test_page_is_quiet_offline_and_typeset(visit, origin, name):
     assert not visit.troubles, visit.troubles
 
 
-def axe_violations(page):
+def axe_violations(page, rules=None):
     """(rule, element, message) for each violation that is not a known one."""
+    options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
     found = []
-    for violation in Axe().run(page).response["violations"]:
+    for violation in Axe().run(page, options=options).response["violations"]:
         for node in violation["nodes"]:
             if not any(violation["id"] == rule and part in node["html"] for rule, part, _ in KNOWN):
                 found.append((violation["id"], node["html"][:200], node["failureSummary"][:300]))
@@ -114,7 +124,9 @@ def test_page_is_accessible(visit, origin, name, theme):
     page = visit.open(origin + name)
     assert page.evaluate("document.documentElement.dataset.theme") == theme
     page.evaluate(UNFOLD)
-    found = axe_violations(page)
+    page.evaluate(ONE_WORD_OF_EACH_COLOUR)
+    # A theme changes colours only, so the other rules need one look.
+    found = axe_violations(page, ["color-contrast"] if theme == "dark" else None)
     assert not found, f"{len(found)} violations\n" + "\n".join(map(str, found[:8]))
 
 
