@@ -64,7 +64,7 @@ def dispatch(options, rest):
     if options.command == "lab":
         return subprocess.call([sys.executable, "-m", "jupyterlab", "book"])
     if options.command == "bench":
-        return subprocess.call([sys.executable, "benchmarks/run.py", *rest])
+        return subprocess.call([sys.executable, "-m", "benchmarks.run", *rest])
     from tools import site
 
     return site.main(options)
