@@ -68,17 +68,11 @@ def bare(steps: int) -> None:
     loop(steps, g, c, real, lambda: torch.randn(BATCH, GENERATOR[0]))
 
 
-class Pictures(Dataset):
+class Pictures(list, Dataset):
     """Digits as a folder of pictures would give them: one by one, each through a transform."""
 
-    def __init__(self):
-        self.pictures = [to_pil_image(x.reshape(28, 28)) for x in images.digits().x]
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
     def __getitem__(self, i: int) -> torch.Tensor:
-        return to_tensor(self.pictures[i]).reshape(-1)
+        return to_tensor(super().__getitem__(i)).reshape(-1)
 
 
 def textbook(steps: int, pictures: Pictures) -> None:
@@ -142,7 +136,8 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     print(f"{'torch ' + torch.__version__:<24} {'one thread':<32} {'ms/step':>9} {'ratio':>7}")
     forms = {"bare loop": bare, "gan_lib train": library}
-    forms["textbook form, with DataLoader"] = partial(textbook, pictures=Pictures())
+    pictures = Pictures(to_pil_image(x.reshape(28, 28)) for x in images.digits().x)
+    forms["textbook form, with DataLoader"] = partial(textbook, pictures=pictures)
     compare("digits 784-256, batch 64", forms, 100, turns)
     seeds = member_seeds(0, 16)
     for hidden, m in ((32, 64), (64, 128)):

@@ -49,7 +49,7 @@ def kl(p: Density, q: Density, low, high) -> float:
     """KL(p‖q) = ∫ p log(p/q) over the box, in nats. Infinite where q = 0 < p is not detected: choose a
     box on which both densities are positive and outside which p has no mass worth counting."""
     integrand = lambda x: _xlogy(p.log_prob(x), p.log_prob(x) - q.log_prob(x))  # noqa: E731
-    return integrate(integrand, low, high, densities=(p, q))
+    return integrate(integrand, low, high, densities=[p])
 
 
 def jsd(p: Density, q: Density, low, high) -> float:
