@@ -130,7 +130,7 @@ def compare(title: str, contestants: dict[str, Callable], steps: int, turns: int
 
 
 if __name__ == "__main__":
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments = argparse.ArgumentParser()
     arguments.add_argument("--turns", type=int, default=15, help="turns each contestant takes")
     turns = arguments.parse_args().turns
     torch.set_num_threads(1)
@@ -141,13 +141,10 @@ if __name__ == "__main__":
     compare("digits 784-256, batch 64", forms, 100, turns)
     seeds = member_seeds(0, 16)
     for hidden, m in ((32, 64), (64, 128)):
-        contest = {
-            "16 bare loops, nn.Sequential": partial(bare_rings, n=16, hidden=hidden, batch=m)
-        }
+        contest = {"16 bare loops": partial(bare_rings, n=16, hidden=hidden, batch=m)}
         contest["16 runs of train"] = partial(rings, runs=seeds, hidden=hidden, batch=m)
         contest["train, one ensemble of 16"] = partial(rings, runs=[seeds], hidden=hidden, batch=m)
         compare(f"16 rings {hidden}, batch {m}", contest, 50, turns // 4 + 1)
-    losses = {name: partial(library, objective=name) for name in OBJECTIVES}
-    compare("objectives, digits", losses, 50, turns)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit:.0f} MiB")
+    compare("objectives", {o: partial(library, objective=o) for o in OBJECTIVES}, 50, turns)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"peak memory {peak / (2**20 if sys.platform == 'darwin' else 2**10):.0f} MiB")

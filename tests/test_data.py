@@ -25,7 +25,7 @@ PLANE = {
     "gaussian": data.gaussian([1.0, -2.0], 0.5),
     "mixture": data.mixture([0.25, 0.75], [[-1, 0.5], [2, 1]], [0.3, 0.6]),
     "ring": data.ring(),
-    "ring of one": data.ring(modes=1, radius=2.0, std=0.3),
+    "ring of three": data.ring(modes=3, radius=2.0, std=0.3),
     "grid": data.grid(3),
     "uniform": data.uniform(2, 0.0, 3.0),
 }
