@@ -38,6 +38,8 @@ def build():
         page = HTML / "index.html"
         took = time.perf_counter() - began
         print(f"Built in {took:.0f} s: open {page.relative_to(ROOT)} or run `make serve`.")
+    else:  # cached pages would not repeat their warnings, and the next build would pass
+        shutil.rmtree(HTML.parent / ".doctrees", ignore_errors=True)
     return status
 
 
