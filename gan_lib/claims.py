@@ -27,6 +27,7 @@ class Claim:
     """One verified statement: what the ledger is made of. `measured` holds one number a member."""
 
     text: str
+    kind: str
     measured: list[float]
     required: str
     passed: int
@@ -42,7 +43,13 @@ class Claim:
         """The measured numbers in one short piece of text."""
         values = np.asarray(self.measured)
         if len(values) == 1:
-            return _number(values[0])
+            return ("no", "yes")[int(values[0])] if self.kind == "holds" else _number(values[0])
+        if self.kind in ("increasing", "decreasing"):  # the order matters, and a few points show it
+            shown = values if len(values) <= 6 else values[[0, 1, 2, -2, -1]]
+            steps = [_number(v) for v in shown]
+            return " → ".join(steps if len(values) <= 6 else [*steps[:3], "…", *steps[3:]])
+        if self.kind == "holds":
+            return f"{self.passed} of {len(values)}"
         low, middle, high = np.quantile(values, [0, 0.5, 1])
         spread = f"median {_number(middle)}, from {_number(low)} to {_number(high)}"
         return f"{self.passed} of {len(values)}: {spread}"
@@ -53,7 +60,11 @@ class Claim:
 
     def requirement(self) -> str:
         n = len(self.measured)
-        return self.required + (f", for at least {self.needed} of {n}" if n > 1 else "")
+        if n == 1 or self.kind in ("increasing", "decreasing"):
+            return self.required
+        return self.required + (
+            f", for all {n}" if self.needed == n else f", for at least {self.needed} of {n}"
+        )
 
     def _repr_html_(self) -> str:
         return (
@@ -103,7 +114,7 @@ def verify(
     needed = len(kept) if at_least is None else at_least
     if not 1 <= needed <= len(kept):
         raise ValueError(f"at_least={at_least} makes no sense for {len(kept)} measured values.")
-    claim = Claim(text, values.tolist(), required, int(kept.sum()), needed, ids, source)
+    claim = Claim(text, kind, values.tolist(), required, int(kept.sum()), needed, ids, source)
     RECORDS[text] = claim
     _show(claim)
     if not claim.holds:
@@ -152,8 +163,10 @@ def _judge(kind: str, bound, x: np.ndarray, atol: float, rtol: float) -> tuple[n
     if kind == "holds":
         return x == 1, "holds"
     if kind == "between":
-        return (x >= bound[0]) & (x <= bound[1]), f"between {bound[0]:g} and {bound[1]:g}"
-    return (x > bound, f"above {bound:g}") if kind == "above" else (x < bound, f"below {bound:g}")
+        return (x >= bound[0]) & (
+            x <= bound[1]
+        ), f"between {_number(bound[0])} and {_number(bound[1])}"
+    return (x > bound if kind == "above" else x < bound), f"{kind} {_number(bound)}"
 
 
 def _to_array(measured) -> np.ndarray:

@@ -25,6 +25,7 @@ STYLE = {
     "axes.prop_cycle": plt.cycler(color=[DATA, FAKE, CRITIC, OTHER, "#B8860B", GREY]),
     "font.size": 10,
     "legend.frameon": False,
+    "legend.markerscale": 2.5,  # the dots of a scatter plot are small
     "lines.linewidth": 1.8,
     "image.cmap": "gray_r",
 }

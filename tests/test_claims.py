@@ -135,6 +135,29 @@ def test_a_claim_that_cannot_fail_or_makes_no_sense_is_refused(measured, require
     assert not claims.RECORDS
 
 
+@pytest.mark.parametrize(
+    "measured, requirement, line",
+    [
+        (
+            [1.0, 2.0, 3.0],
+            {"increasing": True},
+            "⟨1 → 2 → 3⟩ increasing from each value to the next",
+        ),
+        (list(range(9, 0, -1)), {"decreasing": True}, "⟨9 → 8 → 7 → … → 2 → 1⟩ decreasing from"),
+        (
+            [True, True, False],
+            {"holds": True, "at_least": 2},
+            "⟨2 of 3⟩ holds, for at least 2 of 3",
+        ),
+        (True, {"holds": True}, "⟨yes⟩ holds"),
+        ([0.5, -0.5], {"between": (-1, 1)}, "between −1 and 1, for all 2"),
+    ],
+)
+def test_sequences_and_truths_are_told_as_such(measured, requirement, line):
+    verify("told", measured, **requirement)
+    assert line in str(claims.RECORDS["told"])
+
+
 def test_output_marks_measured_digits_and_only_those(shown):
     verify("p < 1 & q", 0.123456, below=0.5, source="A <2014>", statement="000-x")
     ((data, metadata),) = shown
@@ -144,8 +167,8 @@ def test_output_marks_measured_digits_and_only_those(shown):
     assert "p &lt; 1 &amp; q" in page and "below 0.5" in page
     assert metadata == {
         "gan_claim": {
-            "text": "p < 1 & q", "measured": [0.123456], "required": "below 0.5", "passed": 1,
-            "needed": 1, "statement": ["000-x"], "source": "A <2014>", "holds": True,
+            "text": "p < 1 & q", "kind": "below", "measured": [0.123456], "required": "below 0.5",
+            "passed": 1, "needed": 1, "statement": ["000-x"], "source": "A <2014>", "holds": True,
         }
     }  # fmt: skip
 

@@ -91,6 +91,7 @@ def test_painted_frames_share_limits_and_margins():
 
     def curve(ax, i):
         ax.plot([0, 1], [0, [1, 10_000][i]])
+        ax.spines[:].set_visible(True)  # whatever style another test has set
         ax.set_title(["one line", "two\nlines"][i])
 
     first, last = decoded(film(curve, "ab", name="curve", **TEXT))
