@@ -1,7 +1,8 @@
 """How fast is training? `make bench` prints one table; nothing here is a test, because times vary.
 
 The contestants of a comparison take turns and the median over the turns counts; time is the processor's
-(one thread), so that whatever else the machine does hits all of them alike, and little.
+(one thread), so that whatever else the machine does hits all of them alike, and little. A turn includes
+making the networks; it is long enough for that not to count.
 """
 
 from __future__ import annotations
@@ -131,20 +132,20 @@ def compare(title: str, contestants: dict[str, Callable], steps: int, turns: int
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("--turns", type=int, default=15, help="turns each contestant takes")
+    arguments.add_argument("--turns", type=int, default=9, help="turns each contestant takes")
     turns = arguments.parse_args().turns
     torch.set_num_threads(1)
     print(f"{'torch ' + torch.__version__:<24} {'one thread':<32} {'ms/step':>9} {'ratio':>7}")
     forms = {"bare loop": bare, "gan_lib train": library}
     pictures = Pictures(to_pil_image(x.reshape(28, 28)) for x in images.digits().x)
     forms["textbook form, with DataLoader"] = partial(textbook, pictures=pictures)
-    compare("digits 784-256, batch 64", forms, 100, turns)
+    compare("digits 784-256, batch 64", forms, 300, turns)
     seeds = member_seeds(0, 16)
     for hidden, m in ((32, 64), (64, 128)):
         contest = {"16 bare loops": partial(bare_rings, n=16, hidden=hidden, batch=m)}
         contest["16 runs of train"] = partial(rings, runs=seeds, hidden=hidden, batch=m)
         contest["train, one ensemble of 16"] = partial(rings, runs=[seeds], hidden=hidden, batch=m)
-        compare(f"16 rings {hidden}, batch {m}", contest, 50, turns // 4 + 1)
+        compare(f"16 rings {hidden}, batch {m}", contest, 200, turns // 4 + 1)
     compare("objectives", {o: partial(library, objective=o) for o in OBJECTIVES}, 50, turns)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"peak memory {peak / (2**20 if sys.platform == 'darwin' else 2**10):.0f} MiB")
