@@ -62,6 +62,16 @@ def test_no_error_and_no_stderr_in_outputs(nb):
     assert not bad, f"these cells show an error or a warning: {bad}"
 
 
+def test_no_object_is_dumped(nb):
+    """What a cell shows was made to be looked at: a bare Python object has no HTML."""
+    bad = [
+        where(c)
+        for c, o in outputs(nb)
+        if o.output_type == "execute_result" and "text/html" not in o.data
+    ]
+    assert not bad, f"these cells end in an expression nobody meant to show: {bad}"
+
+
 def test_parameters_come_first(chapter, nb):
     assert "parameters" in tags(code_cells(nb)[0]), "the first code cell must set the parameters"
     assert list(papermill.inspect_notebook(str(chapter))) == PARAMETERS
