@@ -35,12 +35,11 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(scale * (2 * rng.uniform(1, outputs) - 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.weight.ndim == 2:
-            return x @ self.weight + self.bias if x.ndim != 2 else self._lone(x)
-        return torch.baddbmm(self.bias, x, self.weight)
-
-    def _lone(self, x: Tensor) -> Tensor:
-        return torch.addmm(self.bias, x, self.weight)
+        if x.ndim == 2 and self.weight.ndim == 2:
+            return torch.addmm(self.bias, x, self.weight)
+        if x.ndim == 3 and self.weight.ndim == 3:
+            return torch.baddbmm(self.bias, x, self.weight)
+        return x @ self.weight + self.bias
 
 
 class Maxout(nn.Module):
@@ -74,11 +73,11 @@ class Dropout(nn.Module):
         kept = self.rng.uniform(*x.shape[len(self.rng.members) :]) < self.keep
         return x * kept / self.keep
 
-    def get_extra_state(self) -> list[Tensor]:
+    def get_extra_state(self) -> dict:
         return self.rng.state()
 
-    def set_extra_state(self, state: list[Tensor]) -> None:
-        self.rng.load([s.cpu() for s in state])
+    def set_extra_state(self, state: dict) -> None:
+        self.rng.load(state)
 
 
 class Network(nn.Sequential):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -51,12 +52,19 @@ def cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """Two losses of the logits (real, fake): `(*members, batch)` twice → `(*members,)`."""
+    """Two losses of the critic's outputs (real, fake), each `(*members,)`.
+
+    `output`: what the critic must give: "score" is one number a sample, `(*members, batch)`; the
+    objectives of `gan_lib.critics` want more and say it here. `paired`: the generator's loss needs the
+    critic's output on real data, too; else it is given None. `source`: paper and equation.
+    """
 
     name: str
-    critic_loss: Callable[[Tensor, Tensor], Tensor]
-    generator_loss: Callable[[Tensor | None, Tensor], Tensor]
+    critic_loss: Callable[[Any, Any], Tensor]
+    generator_loss: Callable[[Any, Any], Tensor]
     source: str
+    paired: bool = False
+    output: str = "score"
 
 
 minimax = Objective(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 Seed = int | Sequence[int]
+BLOCK, MOST_DRAWS = 2**15, 64  # numbers a member in one block, draws in one block
 
 
 def member_seeds(seed: int, n: int) -> list[int]:
@@ -39,55 +42,67 @@ class Streams:
     Draws have shape `(*members, *shape)`, where `members` is `()` for an int and `(len(seed),)` for a
     sequence. Member i draws exactly what a lone stream with `seed[i]` and the same name draws, whatever
     the other members do: that is what makes an ensemble equal to a loop of single runs.
-    Different names (noise, data, weights, ...) give independent streams of the same seed.
+    Different names (noise, data, weights, ...), and different shapes, give independent numbers.
+
+    Small draws are made in blocks, many at a time: the call costs more than the numbers. Each block has
+    a generator seeded by its place, so where a stream stands is just how often each shape was drawn.
     """
 
     def __init__(self, seed: Seed, name: str, device: torch.device | str = "cpu"):
-        seeds = [seed] if isinstance(seed, int) else list(seed)
-        if not seeds:
+        self.seeds = [seed] if isinstance(seed, int) else list(seed)
+        if not self.seeds:
             raise ValueError("seed is an empty sequence; give an int or at least one seed.")
-        self.members: tuple[int, ...] = () if isinstance(seed, int) else (len(seeds),)
+        self.name = name
+        self.members: tuple[int, ...] = () if isinstance(seed, int) else (len(self.seeds),)
         self.device = torch.device(device)
-        self.generators = [
-            torch.Generator(self.device).manual_seed(_derive(s, name)) for s in seeds
-        ]
+        self.drawn: dict[str, int] = {}
+        self._blocks: dict[str, Tensor] = {}
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
         """Standard normal numbers, `(*members, *shape)`."""
-        return self._draw(torch.randn, shape, dtype)
+        return self._draw(torch.randn, "normal", shape).to(dtype)
 
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
         """Numbers uniform on [0, 1), `(*members, *shape)`."""
-        return self._draw(torch.rand, shape, dtype)
+        return self._draw(torch.rand, "uniform", shape).to(dtype)
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """Integers uniform on 0 … high − 1, `(*members, *shape)`."""
-        return self._stack(lambda g: torch.randint(high, shape, generator=g, device=self.device))
+        return self._draw(partial(torch.randint, high), f"below {high}", shape, torch.int64)
 
-    def state(self) -> list[Tensor]:
-        """The position of every member's stream, to be stored in a checkpoint."""
-        return [g.get_state() for g in self.generators]
+    def state(self) -> dict:
+        """The seeds and how often each kind of draw was made: all that a checkpoint needs."""
+        return {"seeds": self.seeds, "name": self.name, "drawn": dict(self.drawn)}
 
-    def load(self, state: list[Tensor]) -> None:
-        """Continue where `state` was taken. Raises ValueError if the number of members differs."""
-        if len(state) != len(self.generators):
+    def load(self, state: dict) -> None:
+        """Continue where `state` was taken. Raises ValueError if it is that of other seeds."""
+        if state["seeds"] != self.seeds:
             raise ValueError(
-                f"the stored random state has {len(state)} members, this run has "
-                f"{len(self.generators)}; resume with the seeds of the first run."
+                f"the stored random state has seeds {state['seeds']}, this run has {self.seeds}: "
+                "resume with the seeds of the first run."
             )
-        for generator, saved in zip(self.generators, state, strict=True):
-            generator.set_state(saved)
+        self.name, self.drawn, self._blocks = state["name"], dict(state["drawn"]), {}
 
-    def _draw(self, sampler: Callable, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        # Drawn in float64 and cast: float32 draws differ between processors. MPS has no float64.
-        wide = torch.float32 if self.device.type == "mps" else torch.float64
-        draw = self._stack(lambda g: sampler(shape, generator=g, dtype=wide, device=self.device))
-        return draw.to(dtype)
+    def _draw(
+        self, sampler: Callable, kind: str, shape: tuple[int, ...], dtype: torch.dtype | None = None
+    ) -> Tensor:
+        key = f"{kind} {shape}"
+        size = max(1, min(MOST_DRAWS, BLOCK // max(1, math.prod(shape))))
+        block, place = divmod(self.drawn.get(key, 0), size)
+        if place == 0 or key not in self._blocks:
+            # Drawn in float64 and cast: float32 draws differ between processors. MPS has no float64.
+            wide = torch.float32 if self.device.type == "mps" else torch.float64
+            seeds = [_derive(s, f"{self.name}/{key}/{block}") for s in self.seeds]
+            draw = partial(sampler, (size, *shape), dtype=dtype or wide, device=self.device)
+            self._blocks[key] = self._stack([draw(generator=self._generator(s)) for s in seeds])
+        self.drawn[key] = self.drawn.get(key, 0) + 1
+        return self._blocks[key][place]
 
-    def _stack(self, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
-        if not self.members:
-            return draw(self.generators[0])
-        return torch.stack([draw(generator) for generator in self.generators])
+    def _generator(self, seed: int) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(seed)
+
+    def _stack(self, draws: list[Tensor]) -> Tensor:
+        return torch.stack(draws, 1) if self.members else draws[0]
 
 
 def _derive(seed: int, name: str) -> int:

@@ -30,7 +30,10 @@ def train(
     optimizer: Callable | None = None,
     critic_optimizer: Callable | None = None,
     regularizers: Sequence[Callable] = (),
+    transforms: Sequence[Callable] = (),
     after_critic: Sequence[Callable] = (),
+    lookahead: Callable | None = None,
+    vector_field: Callable | None = None,
     callbacks: Sequence[Callable] = (),
     seed: Seed = 0,
     resume: str | Path | None = None,
@@ -39,41 +42,70 @@ def train(
 
     `data`, `noise`: have `sample(m, rng) -> (*members, m, dim)`. `objective`: a record or its name.
     `k`: critic steps before each generator step. `optimizer`: what `adam(...)` or `sgd(...)` returns;
-    `critic_optimizer` defaults to the same. `regularizers`: `f(critic, real, fake, rng) -> (*members,)`,
-    added to the critic's loss. `after_critic`: `f(critic)`, run after each critic step. `callbacks`: see
-    `gan_lib.callbacks`. `seed`: an int, or one seed a member, as the networks were made with.
-    `resume`: a checkpoint; if the file exists, training goes on from it, bitwise as if never stopped.
+    `critic_optimizer` defaults to the same. `seed`: an int, or one seed a member, as the networks were
+    made with. `callbacks`: see `gan_lib.callbacks`. `resume`: a checkpoint; if the file exists, training
+    goes on from it, bitwise as if never stopped.
+
+    What may be added, each in its own place (see `gan_lib.regularizers` and `gan_lib.critics`):
+    `regularizers`, `f(critic, real, fake, rng) -> (*members,)`, to the critic's loss; `transforms`,
+    `f(x, rng) -> x`, to all that the critic sees; `after_critic`, `f(critic)`, after each of its steps;
+    `lookahead`, `f(critic, objective, real, fake) -> critic`, whose answer the generator learns from;
+    `vector_field`, `f(losses, parameters) -> gradients`, each a dictionary over the two players, who then
+    move at the same time.
 
     Returns the `History`. Raises ValueError for input that does not fit together and
     `TrainingDiverged`, with the history so far, when a loss is no longer finite.
     """
     objective = get_objective(objective)
-    check_inputs(generator, critic, data, noise, steps, batch, k, regularizers, seed)
+    check_inputs(
+        generator, critic, data, noise, objective, steps, batch, k, regularizers, vector_field, seed
+    )
     run = Run(generator, critic, steps, seed)
     run.optimizers["generator"] = (optimizer or adam())(generator.parameters())
     run.optimizers["critic"] = (critic_optimizer or optimizer or adam())(critic.parameters())
     if resume is not None and Path(resume).exists():
         run.load(resume)
-    real_rng, noise_rng, penalty_rng = run.streams.values()
-    dtype, device = run.history.critic_loss.dtype, real_rng.device
-    data = data.to(device) if hasattr(data, "to") else data
+    rng, dtype = run.streams, run.history.critic_loss.dtype
+    data = data.to(rng["data"].device) if hasattr(data, "to") else data
+
+    def seen(x: Tensor) -> Tensor:
+        for transform in transforms:
+            x = transform(x, rng["transform"])
+        return x
+
+    def draw() -> Tensor:
+        return seen(data.sample(batch, rng["data"], dtype=dtype))
 
     def generate() -> Tensor:
-        return generator(noise.sample(batch, noise_rng, dtype=dtype))
+        return seen(generator(noise.sample(batch, rng["noise"], dtype=dtype)))
+
+    def critic_losses(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        penalty = sum(p(critic, real, fake.detach(), rng["penalty"]) for p in regularizers)
+        return objective.critic_loss(critic(real), critic(fake)), penalty
+
+    def generator_loss_of(fake: Tensor) -> Tensor:
+        real = draw() if objective.paired or lookahead else None
+        judge = lookahead(critic, objective, real, fake) if lookahead else critic
+        return objective.generator_loss(judge(real) if objective.paired else None, judge(fake))
 
     for step in run.steps(callbacks):
-        for _ in range(k):
-            real = data.sample(batch, real_rng, dtype=dtype)
-            with torch.no_grad():  # the critic's step must not reach into the generator
-                fake = generate()
-            critic_loss = objective.critic_loss(critic(real), critic(fake))
-            penalty = sum(p(critic, real, fake, penalty_rng) for p in regularizers)
-            descend(run.optimizers["critic"], critic_loss + penalty)
-            for hook in after_critic:
-                hook(critic)
-        with frozen(critic):
-            generator_loss = objective.generator_loss(None, critic(generate()))
-            descend(run.optimizers["generator"], generator_loss)
+        if vector_field is not None:
+            fake = generate()
+            critic_loss, penalty = critic_losses(draw(), fake)
+            generator_loss = generator_loss_of(fake)
+            losses = {"generator": generator_loss, "critic": critic_loss + penalty}
+            move_together(run.optimizers, losses, vector_field)
+        else:
+            for _ in range(k):
+                with torch.no_grad():  # the critic's step must not reach into the generator
+                    fake = generate()
+                critic_loss, penalty = critic_losses(draw(), fake)
+                descend(run.optimizers["critic"], critic_loss + penalty)
+                for hook in after_critic:
+                    hook(critic)
+            with frozen(critic):
+                generator_loss = generator_loss_of(generate())
+                descend(run.optimizers["generator"], generator_loss)
         run.history.critic_loss[step] = critic_loss.detach()
         run.history.generator_loss[step] = generator_loss.detach()
     return run.history
@@ -84,6 +116,21 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad()
     loss.sum().backward()
     optimizer.step()
+
+
+def move_together(
+    optimizers: dict[str, torch.optim.Optimizer], losses: dict[str, Tensor], vector_field: Callable
+) -> None:
+    """A simultaneous step: both players move along the vector field of the point where they stand."""
+    parameters = {
+        name: [p for group in o.param_groups for p in group["params"]]
+        for name, o in optimizers.items()
+    }
+    gradients = vector_field(losses, parameters)
+    for name, optimizer in optimizers.items():
+        for p, gradient in zip(parameters[name], gradients[name], strict=True):
+            p.grad = gradient.detach()
+        optimizer.step()
 
 
 @contextmanager
@@ -150,7 +197,7 @@ class Run:
         self.generator, self.critic, self.total = generator, critic, steps
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         like = first_parameter(generator)
-        names = ("data", "noise", "penalty")
+        names = ("data", "noise", "penalty", "transform")
         self.streams = {name: Streams(seed, name, like.device) for name in names}
         shape = (steps, *self.streams["data"].members)
         losses = torch.full((2, *shape), torch.nan, dtype=like.dtype, device=like.device)
@@ -183,11 +230,7 @@ class Run:
         for player, losses in (("critic", h.critic_loss), ("generator", h.generator_loss)):
             bad = ~losses[start : self.step].isfinite()
             if bad.any():
-                step = (
-                    start + int(bad.flatten(1).any(1).nonzero()[0])
-                    if bad.ndim > 1
-                    else (start + int(bad.nonzero()[0]))
-                )
+                step = start + int(bad.reshape(len(bad), -1).any(1).nonzero()[0])
                 raise TrainingDiverged(
                     f"the {player}'s loss is {losses[step].tolist()} at step {step}; lower the learning "
                     "rate, or look at the history up to there in this error's .history.",
@@ -225,7 +268,7 @@ class Run:
         for name, o in self.optimizers.items():
             o.load_state_dict(saved["optimizers"][name])
         for name, s in self.streams.items():
-            s.load([state.cpu() for state in saved["streams"][name]])
+            s.load(saved["streams"][name])
         for player in ("critic_loss", "generator_loss"):
             getattr(self.history, player)[:done] = saved["history"].pop(player)[:done]
         vars(self.history).update(saved["history"])

@@ -17,11 +17,25 @@ def first_parameter(module: nn.Module) -> Tensor:
     raise ValueError(f"{type(module).__name__} has no parameters to train.")
 
 
-def check_inputs(generator, critic, data, noise, steps, batch, k, regularizers, seed: Seed) -> None:
+def check_inputs(
+    generator,
+    critic,
+    data,
+    noise,
+    objective,
+    steps,
+    batch,
+    k,
+    regularizers,
+    vector_field,
+    seed: Seed,
+) -> None:
     """Raise ValueError, naming the fix, if the pieces given to `train` do not fit together."""
     for name, number in (("steps", steps), ("batch", batch), ("k", k)):
         if not isinstance(number, int) or number < 1:
             raise ValueError(f"{name}={number!r}: give a whole number of at least 1.")
+    if vector_field is not None and k != 1:
+        raise ValueError(f"k={k}: with a vector field both players move at once, so k must be 1.")
     if first_parameter(generator).device != first_parameter(critic).device:
         raise ValueError(
             f"the generator is on {first_parameter(generator).device}, the critic on "
@@ -29,14 +43,15 @@ def check_inputs(generator, critic, data, noise, steps, batch, k, regularizers, 
         )
     if first_parameter(generator).dtype != first_parameter(critic).dtype:
         raise ValueError("generator and critic differ in dtype: make both with the same dtype=.")
-    if regularizers and any(isinstance(m, BATCH_NORMS) for m in critic.modules()):
+    per_sample = [p for p in regularizers if getattr(p, "per_sample", True)]
+    if per_sample and any(isinstance(m, BATCH_NORMS) for m in critic.modules()):
         raise ValueError(
             "the critic has batch normalisation, under which a gradient penalty per sample has no "
             "meaning (each output depends on the whole batch); use LayerNorm or none."
         )
     rng = Streams(seed, "check", first_parameter(generator).device)
     _check_members(generator, critic, rng.members)
-    _check_shapes(generator, critic, data, noise, batch, rng)
+    _check_shapes(generator, critic, data, noise, objective, batch, rng)
 
 
 def _check_members(generator, critic, members: tuple[int, ...]) -> None:
@@ -52,7 +67,7 @@ def _check_members(generator, critic, members: tuple[int, ...]) -> None:
 
 
 @torch.no_grad()
-def _check_shapes(generator, critic, data, noise, batch: int, rng: Streams) -> None:
+def _check_shapes(generator, critic, data, noise, objective, batch: int, rng: Streams) -> None:
     # One batch through both players in evaluation mode, from a random stream of its own.
     dtype, modes = first_parameter(generator).dtype, (generator.training, critic.training)
     data = data.to(rng.device) if hasattr(data, "to") else data
@@ -65,14 +80,19 @@ def _check_shapes(generator, critic, data, noise, batch: int, rng: Streams) -> N
                 f"the generator makes samples of shape {tuple(fake.shape)}, the data has "
                 f"{tuple(real.shape)}: end the generator's sizes in {real.shape[-1]}."
             )
-        logits = _call("critic", critic, real, "data")
+        output = _call("critic", critic, real, "data")
+        if objective.output != "score":
+            _check_output(objective, output, rng.members)
     finally:
         generator.train(modes[0]), critic.train(modes[1])
-    if logits.shape != (*rng.members, batch):
-        raise ValueError(
-            f"the critic returned shape {tuple(logits.shape)}; it must return one number per sample, "
-            f"{(*rng.members, batch)}: use mlp(..., scalar=True) or .squeeze(-1)."
-        )
+    if objective.output == "score":
+        expected = (*rng.members, batch // getattr(critic, "pack", 1))
+        shape = tuple(getattr(output, "shape", ()))
+        if shape != expected:
+            raise ValueError(
+                f"the critic returned shape {shape}; it must return one number per sample, "
+                f"{expected}: use mlp(..., scalar=True) or .squeeze(-1)."
+            )
     _check_range(getattr(generator, "output_range", None), real)
 
 
@@ -84,6 +104,16 @@ def _call(name: str, network: nn.Module, x: Tensor, source: str) -> Tensor:
             f"the {name} cannot take {source} of shape {tuple(x.shape)} ({error}): "
             f"make its input size {x.shape[-1]}."
         ) from error
+
+
+def _check_output(objective, output, members: tuple[int, ...]) -> None:
+    wrong = f"the objective {objective.name!r} needs a critic that returns {objective.output}"
+    try:
+        loss = objective.critic_loss(output, output)
+    except (AttributeError, TypeError, RuntimeError, IndexError) as error:
+        raise ValueError(f"{wrong} ({error}).") from error
+    if loss.shape != members:
+        raise ValueError(f"{wrong}: its loss has shape {tuple(loss.shape)}, not {members}.")
 
 
 def _check_range(reachable: tuple[float, float] | None, real: Tensor) -> None:

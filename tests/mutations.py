@@ -131,15 +131,15 @@ REGISTRY = (
     Mutation(
         "members-share-noise",
         "gan_lib/rng.py",
-        "torch.stack([draw(generator) for generator in self.generators])",
-        "torch.stack([draw(self.generators[0])] * len(self.generators))",
+        "for s in self.seeds]\n",
+        "for s in [self.seeds[0]] * len(self.seeds)]\n",
         "an ensemble is one run copied n times",
     ),
     Mutation(
         "streams-ignore-name",
         "gan_lib/rng.py",
-        'f"{seed}/{name}"',
-        'f"{seed}"',
+        'f"{self.name}/{key}/{block}"',
+        'f"{key}/{block}"',
         "noise, data and weights share their random numbers",
     ),
     Mutation(

@@ -46,6 +46,23 @@ def test_state_continues_the_stream(seed):
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("shape, draws", [((), 200), ((64, 2), 70), ((40, 1000), 3)])
+def test_blocks_do_not_show(shape, draws):
+    """Many small draws, stopped and continued at every place of a block, are one sequence."""
+    whole, stopped = Streams([1, 2], "x"), Streams([1, 2], "x")
+    for _ in range(draws):
+        rng = Streams([1, 2], "x")
+        rng.load(stopped.state())
+        assert torch.equal(whole.normal(*shape), rng.normal(*shape))
+        stopped = rng
+
+
+def test_no_number_comes_twice_within_or_across_blocks():
+    rng = Streams(0, "x")
+    drawn = torch.stack([rng.uniform(5) for _ in range(300)])
+    assert len(drawn.unique()) == drawn.numel()
+
+
 def test_state_of_other_members_is_refused():
     with pytest.raises(ValueError, match="resume with the seeds"):
         Streams([1, 2, 3], "noise").load(Streams([1, 2], "noise").state())
