@@ -75,13 +75,14 @@ class Streams:
         return {"seeds": self.seeds, "name": self.name, "drawn": dict(self.drawn)}
 
     def load(self, state: dict) -> None:
-        """Continue where `state` was taken. Raises ValueError if it is that of other seeds."""
-        if state["seeds"] != self.seeds:
+        """Go on as the stream whose `state` this is. Raises ValueError for another number of members."""
+        if len(state["seeds"]) != len(self.seeds):
             raise ValueError(
-                f"the stored random state has seeds {state['seeds']}, this run has {self.seeds}: "
-                "resume with the seeds of the first run."
+                f"the stored random state has {len(state['seeds'])} members, this run has "
+                f"{len(self.seeds)}: resume with the seeds of the first run."
             )
-        self.name, self.drawn, self._blocks = state["name"], dict(state["drawn"]), {}
+        self.seeds, self.name = list(state["seeds"]), state["name"]
+        self.drawn, self._blocks = dict(state["drawn"]), {}
 
     def _draw(
         self, sampler: Callable, kind: str, shape: tuple[int, ...], dtype: torch.dtype | None = None

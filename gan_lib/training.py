@@ -263,6 +263,12 @@ class Run:
             raise ValueError(
                 f"{path} has {done} steps done; ask for steps > {done}, not {self.total}."
             )
+        seeds = saved["streams"]["data"]["seeds"]
+        if seeds != self.streams["data"].seeds:
+            raise ValueError(
+                f"{path} was begun with seeds {seeds}, not {self.streams['data'].seeds}: "
+                "resume with the seeds of the first run."
+            )
         self.generator.load_state_dict(saved["generator"])
         self.critic.load_state_dict(saved["critic"])
         for name, o in self.optimizers.items():

@@ -373,6 +373,13 @@ def test_resume_asking_for_fewer_steps_is_refused_and_changes_nothing(tmp_path):
     assert same(start, weights(*nets))
 
 
+def test_resume_with_another_seed_is_refused(tmp_path):
+    path = tmp_path / "run.pt"
+    train(*players(), RING, NOISE, "minimax", 2, callbacks=[Checkpoint(path, 1)], seed=0)
+    with pytest.raises(ValueError, match=r"begun with seeds \[0\], not \[1\]"):
+        train(*players(1), RING, NOISE, "minimax", 4, seed=1, resume=path)
+
+
 def test_a_failed_save_leaves_the_old_checkpoint_whole(tmp_path, monkeypatch):
     path, nets = tmp_path / "deep" / "run", players()
     train(*nets, RING, NOISE, "minimax", 20, callbacks=[Checkpoint(path, 20)])
