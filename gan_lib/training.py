@@ -90,16 +90,17 @@ def train(
 
     for step in run.steps(callbacks):
         if vector_field is not None:
-            fake = generate()
-            critic_loss, penalty = critic_losses(draw(), fake)
+            real, fake = draw(), generate()
+            critic_loss, penalty = critic_losses(real, fake)
             generator_loss = generator_loss_of(fake)
             losses = {"generator": generator_loss, "critic": critic_loss + penalty}
             move_together(run.optimizers, losses, vector_field)
         else:
             for _ in range(k):
+                real = draw()
                 with torch.no_grad():  # the critic's step must not reach into the generator
                     fake = generate()
-                critic_loss, penalty = critic_losses(draw(), fake)
+                critic_loss, penalty = critic_losses(real, fake)
                 descend(run.optimizers["critic"], critic_loss + penalty)
                 for hook in after_critic:
                     hook(critic)
