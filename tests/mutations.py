@@ -1,4 +1,5 @@
-"""Bugs that chapters must notice. `make mutate` plants them one at a time and expects red."""
+"""Bugs that chapters and unit tests must notice. `make mutate` plants them one at a time and expects red
+(`make mutate BATTERY=1`: under the unit tests of the module)."""
 
 from dataclasses import dataclass
 from pathlib import Path

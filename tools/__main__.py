@@ -34,6 +34,7 @@ def parser():
     made["test"].add_argument("--cov", action="store_true", help="measure coverage of gan_lib")
     made["mutate"].add_argument("--notebook", help="one chapter, as `game/minimax`")
     made["mutate"].add_argument("--mutation", help="one mutation, by name")
+    made["mutate"].add_argument("--battery", action="store_true", help="under the unit tests")
     made["serve"].add_argument("--port", type=int, default=8000)
     made["new"].add_argument("draft")
     made["new"].add_argument("notebook")
@@ -52,7 +53,7 @@ def dispatch(options, rest):
     if options.command == "mutate":
         from tools import mutate
 
-        return mutate.main(options.notebook, options.mutation, options.part)
+        return mutate.main(options.notebook, options.mutation, options.part, options.battery)
     if options.command == "test":
         from tools import check
 

@@ -1,6 +1,10 @@
-"""Plant each known bug under the chapters that must notice it; a survivor is a failure."""
+"""Plant known bugs one by one under the chapters, or the unit tests, that must notice them."""
 
+import os
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -51,18 +55,54 @@ def pairs(notebook=None, mutation=None, part=None):
     return found
 
 
-def main(notebook=None, mutation=None, part=None, processes=2):
-    """Command `mutate`; returns 1 if any mutation was not caught by a claim."""
-    todo = pairs(notebook, mutation, part)
+def tests_of(file):
+    """The unit tests of a module: tests/test_x*.py for gan_lib/x.py, of a package those of its name."""
+    name = Path(file).with_suffix("").parts[1]
+    return sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests").glob(f"test_{name}*.py"))
+
+
+def try_tests(where, name):
+    """Run the module's unit tests under one mutation; returns (caught, first test that failed)."""
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("gan_lib", "tests", "tools", "benchmarks"):
+            shutil.copytree(ROOT / part, Path(folder, part))
+        for file in ("conftest.py", "pyproject.toml", "_config.yml", "_toc.yml"):
+            shutil.copy(ROOT / file, folder)
+        try:
+            apply(MUTATIONS[name], folder)
+        except ValueError as error:
+            return False, str(error)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where]
+        environment = os.environ | {"PYTHONPATH": folder, "OMP_NUM_THREADS": "1"}
+        result = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True
+        )
+    failed = re.search(r"^FAILED (\S+)", result.stdout, re.MULTILINE)
+    if result.returncode == 1 and failed:
+        return True, failed[1]
+    if result.returncode == 0:
+        return False, "SURVIVED: every test still passed"
+    return False, f"pytest ended with {result.returncode}: {result.stdout[-300:]}"
+
+
+def main(notebook=None, mutation=None, part=None, battery=False, processes=2):
+    """Command `mutate`; returns 1 if any mutation was not caught by a claim (or a unit test)."""
+    if battery:
+        chosen = [m for name, m in MUTATIONS.items() if mutation in (None, name)]
+        todo = [(tests_of(m.file), m.name) for m in chosen]
+    else:
+        todo = pairs(notebook, mutation, part)
     if not todo:
-        print("No chapter lists such a mutation.")
+        print("There is no such mutation." if battery else "No chapter lists such a mutation.")
         return 1
     survivors = 0
     with ProcessPoolExecutor(processes) as pool:
-        results = pool.map(try_one, *zip(*todo, strict=True))
-        for (path, name), (caught, seen) in zip(todo, results, strict=True):
+        results = pool.map(try_tests if battery else try_one, *zip(*todo, strict=True))
+        for (where, name), (caught, seen) in zip(todo, results, strict=True):
             survivors += not caught
             verdict = "caught  " if caught else "NOT CAUGHT"
-            print(f"{verdict} {chapter_name(path):32} {name:28} {seen}", flush=True)
-    print(f"{len(todo) - survivors} of {len(todo)} mutations were caught by a claim.")
+            place = MUTATIONS[name].file if battery else chapter_name(where)
+            print(f"{verdict} {place:32} {name:28} {seen}", flush=True)
+    judge = "a unit test" if battery else "a claim"
+    print(f"{len(todo) - survivors} of {len(todo)} mutations were caught by {judge}.")
     return 1 if survivors else 0

@@ -18,6 +18,8 @@ NUMERIC_PACKAGES = (
     "sympy",
     "mlxtend",
     "scikit-learn",
+    "pot",
+    "torchmetrics",
     "matplotlib",
     "pillow",
 )
