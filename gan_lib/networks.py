@@ -164,6 +164,52 @@ def maxout_mlp(
     return Network(layers, rng.members, scalar=True).to(device, dtype)
 
 
+class Autocast(nn.Module):
+    """What `autocast` returns: the network, run in a narrow dtype, with its wide parameters."""
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype):
+        super().__init__()
+        self.network, self.dtype = network, dtype
+        for name in ("members", "scalar", "output_range", "pack"):  # what `train` asks a network
+            if hasattr(network, name):
+                setattr(self, name, getattr(network, name))
+
+    def forward(self, x: Tensor):
+        wide = next(self.network.parameters())
+        with torch.autocast(wide.device.type, self.dtype):
+            y = self.network(x)
+        return _upcast(y, wide.dtype)
+
+
+def autocast(network: nn.Module, dtype: torch.dtype = torch.bfloat16) -> Autocast:
+    """The same network, its matrix products and convolutions computed in `dtype`: faster on a GPU.
+
+    Mixed precision (Micikevicius et al. 2018): parameters, gradients and optimiser stay float32, and so
+    do losses and penalties, because every output, a tensor or a (named) tuple of them, comes back as
+    float32. `train` takes the result as it takes any network. bfloat16 has the exponents of float32, so
+    no loss is scaled; a product keeps 8 bits, so compare within 1 %. Raises ValueError for a network that
+    is not float32, which `torch.autocast` would leave as it is, and for float16, whose gradients
+    underflow without scaled losses.
+    """
+    kinds = {p.dtype for p in network.parameters()}
+    if kinds != {torch.float32}:
+        found = ", ".join(sorted(map(str, kinds))) or "none"
+        raise ValueError(
+            f"autocast needs float32 parameters, these are {found}: "
+            "make the network with dtype=torch.float32."
+        )
+    if dtype != torch.bfloat16:
+        raise ValueError(f"{dtype} is not bfloat16: losses would have to be scaled; use bfloat16.")
+    return Autocast(network, dtype)
+
+
+def _upcast(y, dtype: torch.dtype):
+    if isinstance(y, Tensor):
+        return y.to(dtype) if y.is_floating_point() else y
+    parts = [_upcast(part, dtype) for part in y]
+    return type(y)(*parts) if hasattr(y, "_fields") else type(y)(parts)
+
+
 def _check_scalar(outputs: int, scalar: bool) -> None:
     if scalar and outputs != 1:
         raise ValueError(f"scalar=True needs sizes that end in 1, not in {outputs}.")
