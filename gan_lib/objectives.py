@@ -1,8 +1,9 @@
-"""What the two players minimise, as functions of the critic's logits.
+"""What the two players minimise, as functions of the critic's scores.
 
-A logit ℓ stands for D = σ(ℓ). Losses are written with softplus, because log σ(ℓ) = −softplus(−ℓ) and
-log(1 − σ(ℓ)) = −softplus(ℓ) stay exact and keep finite gradients where σ has rounded to 0 or 1.
-Logits are `(*members, batch)`, losses `(*members,)`: a mean over the batch alone, so members never mix.
+In the first objectives the score is a logit ℓ, which stands for D = σ(ℓ). Their losses are written with
+softplus, because log σ(ℓ) = −softplus(−ℓ) and log(1 − σ(ℓ)) = −softplus(ℓ) stay exact and keep finite
+gradients where σ has rounded to 0 or 1. Scores are `(*members, batch)`, losses `(*members,)`: a mean over
+the batch alone, so members never mix.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
+
+from gan_lib.f_divergences import ROWS, Row, get_row
 
 
 def value(real: Tensor, fake: Tensor) -> Tensor:
@@ -57,6 +61,8 @@ class Objective:
     `output`: what the critic must give: "score" is one number a sample, `(*members, batch)`; the
     objectives of `gan_lib.critics` want more and say it here. `paired`: the generator's loss needs the
     critic's output on real data, too; else it is given None. `source`: paper and equation.
+    `optimal(log p/q)`: the score of the best critic where the data has density p and the samples q;
+    None where no formula is known or the best critic does not depend on p/q alone.
     """
 
     name: str
@@ -65,22 +71,165 @@ class Objective:
     source: str
     paired: bool = False
     output: str = "score"
+    optimal: Callable[[Tensor], Tensor] | None = None
+
+
+def _log_ratio(r: Tensor) -> Tensor:
+    """The best logit is log p/q (Goodfellow et al. 2014, Proposition 1)."""
+    return r
 
 
 minimax = Objective(
-    "minimax", cross_entropy, minimax_generator_loss, "Goodfellow et al. 2014, eq. 1"
+    "minimax",
+    cross_entropy,
+    minimax_generator_loss,
+    "Goodfellow et al. 2014, eq. 1",
+    optimal=_log_ratio,
 )
 non_saturating = Objective(
-    "non-saturating", cross_entropy, non_saturating_generator_loss, "Goodfellow et al. 2014, § 3"
+    "non-saturating",
+    cross_entropy,
+    non_saturating_generator_loss,
+    "Goodfellow et al. 2014, § 3",
+    optimal=_log_ratio,
 )
 maximum_likelihood = Objective(
     "maximum-likelihood",
     cross_entropy,
     maximum_likelihood_generator_loss,
     "Goodfellow 2016, § 3.2.5",
+    optimal=_log_ratio,
 )
 
-OBJECTIVES = {o.name: o for o in (minimax, non_saturating, maximum_likelihood)}
+
+def least_squares_of(a: float = 0.0, b: float = 1.0, c: float = 1.0) -> Objective:
+    """LSGAN: the critic regresses on a for fakes and b for real, the generator wants it to say c.
+
+    ½E(D(x) − b)² + ½E(D(G(z)) − a)² and ½E(D(G(z)) − c)², on raw scores (Mao et al. 2017, eq. 2).
+    """
+    return Objective(
+        "least-squares",
+        lambda real, fake: 0.5 * ((real - b).square().mean(-1) + (fake - a).square().mean(-1)),
+        lambda real, fake: 0.5 * (fake - c).square().mean(-1),
+        "Mao et al. 2017, eq. 2",
+        optimal=lambda r: a + (b - a) * r.sigmoid(),
+    )
+
+
+def _wants_high_scores(real: Tensor | None, fake: Tensor) -> Tensor:
+    return -fake.mean(-1)
+
+
+least_squares = least_squares_of()
+wasserstein = (
+    Objective(  # a distance only under a Lipschitz bound: add a penalty, or clip the weights
+        "wasserstein",
+        lambda real, fake: fake.mean(-1) - real.mean(-1),
+        _wants_high_scores,
+        "Arjovsky et al. 2017, eq. 2 and Algorithm 1",
+    )
+)
+hinge = Objective(  # each sample has its own margin: relu first, then the mean
+    "hinge",
+    lambda real, fake: relu(1 - real).mean(-1) + relu(1 + fake).mean(-1),
+    _wants_high_scores,
+    "Lim and Ye 2017, § 3; Miyato et al. 2018, eq. 17",
+    optimal=torch.sign,
+)
+
+
+def _pairwise(better: Tensor, worse: Tensor) -> Tensor:
+    """−E log σ(better − worse) over the pairs (i, i) of the two batches."""
+    if better.shape != worse.shape:
+        raise ValueError(
+            f"scores of shapes {tuple(better.shape)} and {tuple(worse.shape)}: a relativistic critic "
+            "compares pairs, so give as many real samples as fakes (or use relativistic-average)."
+        )
+    return softplus(worse - better).mean(-1)
+
+
+def _above_average(better: Tensor, worse: Tensor) -> Tensor:
+    """−E log σ(better − mean of worse) − E log(1 − σ(worse − mean of better))."""
+    return (
+        softplus(worse.mean(-1, keepdim=True) - better).mean(-1)
+        + softplus(worse - better.mean(-1, keepdim=True)).mean(-1)
+    )  # fmt: skip
+
+
+relativistic = Objective(
+    "relativistic",
+    _pairwise,
+    lambda real, fake: _pairwise(fake, real),
+    "Jolicoeur-Martineau 2018, RSGAN",
+    paired=True,
+    optimal=_log_ratio,  # up to a constant
+)
+relativistic_average = Objective(
+    "relativistic-average",
+    _above_average,
+    lambda real, fake: _above_average(fake, real),
+    "Jolicoeur-Martineau 2018, RaSGAN",
+    paired=True,
+)
+
+
+def f_gan(row: Row | str, non_saturating: bool = False) -> Objective:
+    """The f-GAN of a row of `gan_lib.f_divergences` or its name: the critic's loss is at best −D_f.
+
+    Critic: −(E g_f(v) on real − E f*(g_f(v)) on fakes) (Nowozin et al. 2016, eqs. 6 and 7). Generator:
+    −E f*(g_f(v)), or −E g_f(v) if `non_saturating` (section 3.2), on fakes. Raises ValueError for an
+    unknown name.
+    """
+    row = get_row(row)
+    g, fused = row.activation, row.conjugate_of_activation
+    generator = g if non_saturating else fused
+    return Objective(
+        f"f-gan {row.name}" + " non-saturating" * non_saturating,
+        lambda real, fake: fused(fake).mean(-1) - g(real).mean(-1),
+        lambda real, fake: -generator(fake).mean(-1),
+        f"Nowozin et al. 2016, {'§ 3.2' if non_saturating else 'eqs. 6 and 7'}",
+        optimal=row.optimal_score,
+    )
+
+
+def tempered(objective: Objective | str, temperature: float | Tensor) -> Objective:
+    """The objective of scores divided by a temperature, a number or one a member `(*members,)`.
+
+    A high temperature keeps a sure critic's scores where the losses still have slope. Raises ValueError
+    for a temperature ≤ 0 and for an objective of more than a score.
+    """
+    objective = get_objective(objective)
+    if objective.output != "score":
+        raise ValueError(
+            f"{objective.name!r} is not an objective of scores: it cannot be tempered."
+        )
+    temperature = torch.as_tensor(temperature, dtype=torch.float64)
+    if not bool((temperature > 0).all()):
+        raise ValueError(f"temperature={temperature.tolist()}: it must be positive.")
+    column = temperature.unsqueeze(-1) if temperature.ndim else temperature
+
+    def cool(score: Tensor | None) -> Tensor | None:
+        return None if score is None else score / column.to(score)
+
+    best = objective.optimal
+    return Objective(
+        f"{objective.name} at temperature {temperature.tolist()}",
+        lambda real, fake: objective.critic_loss(cool(real), cool(fake)),
+        lambda real, fake: objective.generator_loss(cool(real), cool(fake)),
+        objective.source,
+        objective.paired,
+        optimal=best and (lambda r: column.to(r) * best(r)),
+    )
+
+
+OBJECTIVES = {
+    objective.name: objective
+    for objective in (
+        *(minimax, non_saturating, maximum_likelihood, least_squares, wasserstein, hinge),
+        *(relativistic, relativistic_average),
+        *(f_gan(row) for row in ROWS.values()),
+    )
+}
 
 
 def get_objective(objective: Objective | str) -> Objective:
