@@ -44,7 +44,7 @@ def train_features(steps: int, seed: int) -> DigitFeatures:
     """Cross-entropy, Adam with a cosine schedule from 0.003 to 0, batches drawn with replacement."""
     torch.manual_seed(seed)  # for PyTorch's own initial weights
     network, digits, rng = DigitFeatures(), images.digits("train"), Streams(seed, "features")
-    adam = torch.optim.Adam(network.parameters(), lr=3e-3, weight_decay=1e-5)
+    adam = torch.optim.Adam(network.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for _ in range(steps):
         chosen = rng.integers(len(digits), BATCH)

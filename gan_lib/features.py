@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from gan_lib.rng import resolve_device
 
 WEIGHTS = Path(__file__).parent / "weights" / "digit_features.npz"
-SIDE, CLASSES = 28, 10
+SIDE, CLASSES, SLOPE = 28, 10, 0.2
 
 
 class DigitFeatures(nn.Module):
-    """Three convolutions, each followed by ReLU and 2 × 2 max pooling, then 64 features and 10 logits.
+    """Three convolutions, each followed by leaky ReLU and 2 × 2 max pooling; 64 features and 10 logits.
 
-    Images `(*members, n, 784)` in [0, 1] give features `(*members, n, 64)`: the layer before its ReLU,
-    whose values are closer to a Gaussian than what a ReLU leaves. No layer mixes samples.
+    Images `(*members, n, 784)` in [0, 1] give features `(*members, n, 64)`: a layer before its leaky ReLU
+    (a plain one let a third of the features die). No layer mixes samples.
     """
 
     num_features = 64  # torchmetrics asks for it by this name
@@ -32,9 +32,13 @@ class DigitFeatures(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs in ((1, 8), (8, 16), (16, 32)):  # 28 → 14 → 7 → 3 pixels a side
-            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+            layers += [
+                nn.Conv2d(inputs, outputs, 3, padding=1),
+                nn.LeakyReLU(SLOPE),
+                nn.MaxPool2d(2),
+            ]
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32 * 3 * 3, self.num_features))
-        self.head = nn.Sequential(nn.ReLU(), nn.Linear(self.num_features, CLASSES))
+        self.head = nn.Sequential(nn.LeakyReLU(SLOPE), nn.Linear(self.num_features, CLASSES))
 
     def forward(self, x: Tensor) -> Tensor:
         """Features `(*members, n, 64)`. Raises ValueError if an image does not have 784 pixels."""
@@ -65,7 +69,9 @@ def feature_network(
         raise FileNotFoundError(
             f"{WEIGHTS} is missing: install gan_lib again, or run python -m benchmarks.train_features."
         )
-    network = DigitFeatures()
+    with torch.device("meta"):  # without initial weights, which would cost random numbers
+        network = DigitFeatures()
     with np.load(WEIGHTS) as stored:
-        network.load_state_dict({k: torch.from_numpy(v.astype("f4")) for k, v in stored.items()})
+        state = {k: torch.from_numpy(v.astype("f4")) for k, v in stored.items()}
+    network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False).to(resolve_device(str(device), dtype), dtype)

@@ -1,16 +1,18 @@
 """Measures of samples on cases whose answer is known."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from scipy.special import logsumexp
 from scipy.stats import norm
 from sklearn.neighbors import KernelDensity
 
-from gan_lib import data
-from gan_lib.metrics import SIGMAS, mode_coverage, parzen
+from gan_lib import data, images
+from gan_lib.metrics import SIGMAS, high_frequency_share, mode_coverage, parzen, sharpness
 from gan_lib.rng import Streams
 
 
@@ -138,3 +140,117 @@ def test_members_are_measured_one_by_one(members):
         alone = torch.stack([getattr(mode_coverage(one, ring), field) for one in x])
         assert getattr(together, field).shape == members
         torch.testing.assert_close(getattr(together, field).flatten(), alone)
+
+
+def test_parzen_gives_each_member_a_sigma_and_a_score_of_its_own():
+    samples = torch.stack([noise(60, 2, name="s") * scale for scale in (0.1, 1.0, 3.0)])
+    test, valid = noise(40, 2, name="t"), noise(40, 2, name="v")
+    together = parzen(samples, test, valid)
+    for i, one in enumerate(samples):
+        alone = parzen(one, test, valid)
+        for name in ("mean", "stderr", "sigma"):
+            assert getattr(together, name).shape == (3,)
+            assert getattr(together, name)[i].item() == getattr(alone, name)
+        assert {s: v[i].item() for s, v in together.validation.items()} == alone.validation
+    assert len(set(together.sigma.tolist())) > 1
+    nested = parzen(samples.reshape(3, 1, 60, 2), test, valid)
+    assert nested.mean.shape == (3, 1) and torch.equal(nested.mean.flatten(), together.mean)
+
+
+# ---------------------------------------------------------------------------------------- sharpness
+
+
+def blurred(x, sigma=1.0):
+    """Gaussian blur of images `(..., side²)` with borders that wrap around."""
+    side = math.isqrt(x.shape[-1])
+    pixels = x.reshape(*x.shape[:-1], side, side).numpy()
+    soft = ndimage.gaussian_filter(pixels, [0] * (x.ndim - 1) + [sigma] * 2, mode="wrap")
+    return torch.from_numpy(soft).reshape(x.shape)
+
+
+SHARPNESS = {"laplacian": sharpness, "high frequencies": high_frequency_share}
+every_sharpness = pytest.mark.parametrize("measure", SHARPNESS.values(), ids=SHARPNESS)
+DIGITS = images.digits("test").x
+
+
+@every_sharpness
+def test_the_more_blur_the_less_sharp(measure):
+    levels = [measure(DIGITS)] + [measure(blurred(DIGITS, s)) for s in (0.5, 1, 2)]
+    for sharp, soft in itertools.pairwise(levels):
+        assert (soft < sharp).all()
+
+
+@every_sharpness
+def test_flat_images_are_not_sharp_at_all(measure):
+    for level in (0, 0.3, 1):
+        assert measure(torch.full((2, 784), float(level))).tolist() == pytest.approx(
+            [0, 0], abs=1e-20
+        )
+
+
+@every_sharpness
+def test_sharpness_does_not_care_for_sign_level_or_orientation(measure):
+    x, exact = DIGITS.double(), measure(DIGITS)
+    square = x.reshape(-1, 28, 28)
+    for other in (1 - x, x + 3, square.mT.flatten(1), square.flip(-1).flatten(1)):
+        torch.testing.assert_close(measure(other), exact)
+
+
+@every_sharpness
+@pytest.mark.parametrize("members", [(), (3,), (2, 3)])
+def test_sharpness_of_members(measure, members):
+    x = noise(*members, 4, 784, name="images")
+    together = measure(x)
+    assert together.shape == (*members, 4) and together.dtype == torch.float64
+    alone = torch.stack([measure(one[None])[0] for one in x.reshape(-1, 784)])
+    torch.testing.assert_close(together.flatten(), alone)
+
+
+def test_sharpness_in_closed_form():
+    row = torch.arange(10.0)
+    board = ((row[:, None] + row) % 2).flatten()  # neighbours all differ: Laplacian ±4
+    ramp = (row[:, None] * 2 + row).flatten()
+    stripes = (row[:, None] * torch.ones(10) % 2).flatten()  # two of four neighbours differ: ±2
+    found = sharpness(torch.stack([board, ramp, stripes, 3 * board]))
+    assert found.tolist() == pytest.approx([16, 0, 4, 144], abs=1e-12)
+
+
+def test_sharpness_is_the_variance_of_the_laplacian():
+    x = noise(3, 12, 12, name="images")
+    for image, found in zip(x, sharpness(x.flatten(1)), strict=True):
+        inner = ndimage.laplace(image.numpy())[1:-1, 1:-1]
+        assert found.item() == pytest.approx(inner.var(), rel=1e-12)
+
+
+@pytest.mark.parametrize("f1, f2", [(0, 1), (1, 0), (3, 4), (5, 12), (14, 14), (8, 0), (6, 7)])
+@pytest.mark.parametrize("radius", [0.0, 0.1, 0.25, 0.5])
+def test_a_single_wave_is_all_above_or_all_below_the_radius(f1, f2, radius):
+    row = torch.arange(28, dtype=torch.float64)
+    wave = (2 * math.pi * (f1 * row[:, None] + f2 * row) / 28).cos().flatten()
+    above = math.hypot(f1, f2) / 28 > radius
+    assert high_frequency_share(wave[None], radius).item() == pytest.approx(float(above), abs=1e-12)
+    two = wave + 0.5 * (2 * math.pi * row / 28).cos().repeat(28)  # a quarter of the energy at 1/28
+    if (f1, f2) not in [(0, 1), (14, 14)]:
+        share = (0.8 * above) + 0.2 * (1 / 28 > radius)
+        assert high_frequency_share(two[None], radius).item() == pytest.approx(share, abs=1e-12)
+
+
+def test_high_frequency_share_of_white_noise_is_the_share_of_frequencies():
+    f = np.array([[min(i, 28 - i), min(j, 28 - j)] for i in range(28) for j in range(28)]) / 28
+    length = np.hypot(*f.T)
+    expected = (length > 0.25).sum() / (length > 0).sum()
+    found = high_frequency_share(noise(2000, 784, name="white")).mean().item()
+    assert found == pytest.approx(expected, abs=0.002)
+
+
+ERRORS = {
+    "not square": (lambda: sharpness(torch.zeros(3, 27)), "27 pixels are no square image"),
+    "too small": (lambda: high_frequency_share(torch.zeros(3, 4)), "side ≥ 3"),
+    "radius": (lambda: high_frequency_share(torch.zeros(3, 9), 0.8), "radius=0.8 must be in"),
+}
+
+
+@pytest.mark.parametrize("call, says", ERRORS.values(), ids=ERRORS)
+def test_wrong_images_are_explained(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
