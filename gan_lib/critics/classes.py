@@ -194,7 +194,7 @@ def supervised(labelled, weight: float = 1.0, batch: int = 64) -> Callable:
     `(*members, N)` each member has labels of its own. Salimans et al. 2016, section 5.
     Raises ValueError if there are not as many labels as samples, or not as many tables as members.
     """
-    x, y = labelled if isinstance(labelled, tuple) else (labelled.x, labelled.y)
+    x, y = (labelled.x, labelled.y) if hasattr(labelled, "x") else labelled
     if x.shape[: y.ndim] != y.shape:
         raise ValueError(f"{tuple(x.shape)} samples, {tuple(y.shape)} labels: one label a sample.")
 
