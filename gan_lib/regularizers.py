@@ -40,14 +40,16 @@ def per_member(value: Number, x: Tensor) -> Tensor:
 
 
 def _between(real: Tensor, fake: Tensor, rng: Streams, spread: float) -> Tensor:
-    epsilon = rng.uniform(real.shape[len(rng.members)])  # (*members, batch): one a pair
+    batch = real.shape[len(rng.members)]
+    epsilon = rng.uniform(batch, dtype=real.dtype)  # (*members, batch): one a pair
     return fake + per_member(epsilon, real) * (real - fake)
 
 
 def _around_data(real: Tensor, fake: Tensor, rng: Streams, spread: float) -> Tensor:
     lead = len(rng.members)
     std = real.flatten(lead).std(-1, correction=0)
-    return real + spread * per_member(std, real) * rng.normal(*real.shape[lead:]).to(real)
+    delta = spread * per_member(std, real) * rng.normal(*real.shape[lead:], dtype=real.dtype)
+    return real + delta
 
 
 PLACES = {
@@ -73,14 +75,28 @@ SIDES = {
 }
 
 
+def _score(output: Tensor | tuple, rng: Streams) -> Tensor:
+    """The critic's score, which may be the first of several outputs."""
+    score = output[0] if isinstance(output, tuple) else output
+    if score.ndim != len(rng.members) + 1:
+        raise ValueError(
+            f"the critic's score has shape {tuple(score.shape)}; a penalty needs one number a sample, "
+            f"{rng.members} + (batch,), alone or first in a tuple: K logits have no one slope."
+        )
+    return score
+
+
 def squared_slopes(critic: nn.Module, x: Tensor, rng: Streams) -> Tensor:
     """‖∇D(x)‖² of each sample, `(*members, batch)`, for x `(*members, batch, ...)`; differentiable.
 
-    Each output must depend on its own sample alone, so that the gradient of the sum holds them all.
+    Each output must depend on its own sample alone: then the gradient of the sum holds them all. With
+    `critic.pack` = m, m successive samples have one output and one norm. Raises ValueError for other
+    outputs than a score a sample.
     """
     x = x.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(_score(critic(x)).sum(), x, create_graph=True)
-    return slope.flatten(len(rng.members) + 1).square().sum(-1)
+    (slope,) = torch.autograd.grad(_score(critic(x), rng).sum(), x, create_graph=True)
+    squared = slope.flatten(len(rng.members) + 1).square().sum(-1)
+    return squared.unflatten(-1, (-1, getattr(critic, "pack", 1))).sum(-1)
 
 
 def gradient_penalty(
@@ -142,7 +158,8 @@ def consistency(weight: Number = 2.0, margin: float = 0.0, features: float = 0.1
 
     def penalty(critic: nn.Module, real: Tensor, fake: Tensor, rng: Streams) -> Tensor:
         _require_dropout(critic)
-        (score, inner), (score2, inner2) = (_score_and_features(critic, real) for _ in range(2))
+        score, inner = _score_and_features(critic, real, rng)
+        score2, inner2 = _score_and_features(critic, real, rng)
         distance = (score - score2).square()
         if features:
             far = (inner - inner2).flatten(len(rng.members) + 1).square().mean(-1)
@@ -157,25 +174,19 @@ def _require_dropout(critic: nn.Module) -> None:
     kinds = (Dropout, nn.Dropout, nn.Dropout2d)
     if not any(isinstance(m, kinds) and m.training for m in critic.modules()):
         raise ValueError(
-            "the consistency term compares two draws of dropout, but the critic has no active dropout: "
+            "the consistency term compares two draws of dropout, but the critic has none active: "
             "add gan_lib.networks.Dropout layers, or call critic.train()."
         )
 
 
-def _score_and_features(critic: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    entered = []
-    hook = weight_layers(critic)[-1].register_forward_pre_hook(
-        lambda _, inputs: entered.extend(inputs)
-    )
+def _score_and_features(critic: nn.Module, x: Tensor, rng: Streams) -> tuple[Tensor, Tensor]:
+    last, entered = weight_layers(critic)[-1], []
+    hook = last.register_forward_pre_hook(lambda _, inputs: entered.extend(inputs))
     try:
         output = critic(x)
     finally:
         hook.remove()
-    return output if isinstance(output, tuple) else (output, entered[-1])
-
-
-def _score(output: Tensor | tuple) -> Tensor:
-    return output[0] if isinstance(output, tuple) else output
+    return _score(output, rng), output[1] if isinstance(output, tuple) else entered[-1]
 
 
 def orthogonality(weight: Number = 1e-4) -> Penalty:
@@ -227,7 +238,7 @@ def instance_noise(std: Number = 0.1) -> Callable[[Tensor, Streams], Tensor]:
         raise ValueError(f"std={std}: a standard deviation must not be negative.")
 
     def noise(x: Tensor, rng: Streams) -> Tensor:
-        drawn = rng.normal(*x.shape[len(rng.members) :]).to(x)
+        drawn = rng.normal(*x.shape[len(rng.members) :], dtype=x.dtype)
         return x + per_member(noise.std, x) * drawn
 
     noise.std = std

@@ -63,7 +63,7 @@ class SpectralNorm(nn.Module):
         self.iterations, self.exact, self.flat = iterations, exact, not isinstance(layer, Linear)
         if not exact:
             w = weight_matrix(layer).detach()
-            start = rng.normal(w.shape[-2], 1).to(w).expand(*w.shape[:-1], 1)
+            start = rng.normal(w.shape[-2], 1, dtype=w.dtype).expand(*w.shape[:-1], 1)
             self.register_buffer("u", start)
             self.register_buffer("v", None)
             self.iterate(
