@@ -18,6 +18,7 @@ from gan_lib.networks import Dropout
 from gan_lib.rng import Streams
 from gan_lib.spectral import spectral_normalize, weight_layers, weight_matrix
 
+DROPOUTS = (Dropout, nn.Dropout, nn.Dropout2d)
 Number = float | Tensor
 Penalty = Callable[[nn.Module, Tensor, Tensor, Streams], Tensor]
 
@@ -81,7 +82,7 @@ def _score(output: Tensor | tuple, rng: Streams) -> Tensor:
     if score.ndim != len(rng.members) + 1:
         raise ValueError(
             f"the critic's score has shape {tuple(score.shape)}; a penalty needs one number a sample, "
-            f"{rng.members} + (batch,), alone or first in a tuple: K logits have no one slope."
+            "alone or first in a tuple: K logits have no one slope."
         )
     return score
 
@@ -90,8 +91,7 @@ def squared_slopes(critic: nn.Module, x: Tensor, rng: Streams) -> Tensor:
     """‖∇D(x)‖² of each sample, `(*members, batch)`, for x `(*members, batch, ...)`; differentiable.
 
     Each output must depend on its own sample alone: then the gradient of the sum holds them all. With
-    `critic.pack` = m, m successive samples have one output and one norm. Raises ValueError for other
-    outputs than a score a sample.
+    `critic.pack` = m, m successive samples have one output and one norm.
     """
     x = x.detach().requires_grad_()
     (slope,) = torch.autograd.grad(_score(critic(x), rng).sum(), x, create_graph=True)
@@ -157,7 +157,11 @@ def consistency(weight: Number = 2.0, margin: float = 0.0, features: float = 0.1
     """
 
     def penalty(critic: nn.Module, real: Tensor, fake: Tensor, rng: Streams) -> Tensor:
-        _require_dropout(critic)
+        if not any(isinstance(m, DROPOUTS) and m.training for m in critic.modules()):
+            raise ValueError(
+                "the consistency term compares two draws of dropout, but the critic has none active: "
+                "add gan_lib.networks.Dropout layers, or call critic.train()."
+            )
         score, inner = _score_and_features(critic, real, rng)
         score2, inner2 = _score_and_features(critic, real, rng)
         distance = (score - score2).square()
@@ -168,15 +172,6 @@ def consistency(weight: Number = 2.0, margin: float = 0.0, features: float = 0.1
         return per_member(weight, cost) * cost
 
     return penalty
-
-
-def _require_dropout(critic: nn.Module) -> None:
-    kinds = (Dropout, nn.Dropout, nn.Dropout2d)
-    if not any(isinstance(m, kinds) and m.training for m in critic.modules()):
-        raise ValueError(
-            "the consistency term compares two draws of dropout, but the critic has none active: "
-            "add gan_lib.networks.Dropout layers, or call critic.train()."
-        )
 
 
 def _score_and_features(critic: nn.Module, x: Tensor, rng: Streams) -> tuple[Tensor, Tensor]:
