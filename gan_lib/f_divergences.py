@@ -1,8 +1,7 @@
 """The ten f-divergences of the f-GAN paper as data: f, its conjugate f*, and the critic's last layer g_f.
 
 D_f(P‖Q) = ∫ q f(p/q) for a convex f. A critic's score v becomes t = g_f(v), a number in the domain of
-f*(t) = sup_{u≥0} (ut − f(u)), and E_P[t] − E_Q[f*(t)] ≤ D_f with equality at t = f′(p/q). The table is
-that of Nowozin, Cseke and Tomioka (2016), f-GAN.
+f*(t) = sup_{u≥0} (ut − f(u)), and E_P[t] − E_Q[f*(t)] ≤ D_f, equal at t = f′(p/q) (Nowozin et al. 2016).
 """
 
 from __future__ import annotations
