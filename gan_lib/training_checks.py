@@ -44,14 +44,19 @@ def check_inputs(
     if first_parameter(generator).dtype != first_parameter(critic).dtype:
         raise ValueError("generator and critic differ in dtype: make both with the same dtype=.")
     per_sample = [p for p in regularizers if getattr(p, "per_sample", True)]
-    if per_sample and any(isinstance(m, BATCH_NORMS) for m in critic.modules()):
+    if per_sample and any(map(_mixes_samples, critic.modules())):
         raise ValueError(
-            "the critic has batch normalisation, under which a gradient penalty per sample has no "
-            "meaning (each output depends on the whole batch); use LayerNorm or none."
+            "the critic has batch normalisation, or another layer that looks at the whole batch, under "
+            "which a gradient penalty per sample has no meaning (each output depends on all samples); "
+            "use LayerNorm or none."
         )
     rng = Streams(seed, "check", first_parameter(generator).device)
     _check_members(generator, critic, rng.members)
     _check_shapes(generator, critic, data, noise, objective, batch, rng)
+
+
+def _mixes_samples(layer: nn.Module) -> bool:
+    return isinstance(layer, BATCH_NORMS) or getattr(layer, "mixes_samples", False)
 
 
 def _check_members(generator, critic, members: tuple[int, ...]) -> None:

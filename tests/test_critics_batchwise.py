@@ -142,3 +142,11 @@ ERRORS = {
 def test_wrong_input_is_explained(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+def test_a_penalty_per_sample_is_refused_where_samples_mix():
+    from gan_lib.regularizers import wgan_gp
+
+    generator, critic = mlp([2, 4, 2]), minibatch_critic([2, 4, 1])
+    with pytest.raises(ValueError, match="looks at the whole batch"):
+        train(generator, critic, ring(), normal(2), "non-saturating", 1, regularizers=[wgan_gp()])

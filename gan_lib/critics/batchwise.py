@@ -23,6 +23,8 @@ class MinibatchDiscrimination(nn.Module):
     j = i included, so o is at least 1 and at most n. Each sample's output depends on its whole batch.
     """
 
+    mixes_samples = True  # no gradient penalty per sample: `train` refuses it
+
     def __init__(self, features: int, kernels: int, dims: int, rng: Streams):
         super().__init__()
         start = 2 * rng.uniform(features, kernels * dims) - 1
