@@ -52,7 +52,7 @@ def plan(
 
     `a` `(*members, n)`, `b` `(*members, m)`: weights, by default all equal. `metric`: "euclidean", whose
     cost is the earth mover's distance W₁, or "sqeuclidean", whose cost is W₂². The results lie on the CPU
-    in float64. Time grows like n³: a second or so for 1,000 points.
+    in float64. Time grows faster than n²: 0.1 s for 1,000 and 1.5 s for 3,000 points in the plane.
 
     Raises ValueError for shapes that do not fit, points that are not finite, weights that are negative
     or do not sum to one, and an unknown metric.
