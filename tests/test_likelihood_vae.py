@@ -22,7 +22,7 @@ B = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
 
 def model(dim=3, latent=1, hidden=(6,), scale=2.0, **options):
     """A VAE whose weights are large enough that the bound is loose."""
-    net = vae(dim, latent, hidden, device="cpu", **options)
+    net = vae(dim, latent, hidden, activation="tanh", device="cpu", **options)
     with torch.no_grad():
         for p in net.decoder.parameters():
             p *= scale

@@ -127,7 +127,7 @@ def vae(
     std: float | None = None,
     importance: int = 0,
     seed: Seed = 0,
-    activation: str = "tanh",
+    activation: str = "relu",
     dtype: torch.dtype = torch.float64,
     device: str | torch.device = "auto",
 ) -> VAE:
