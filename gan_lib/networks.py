@@ -35,11 +35,12 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(scale * (2 * rng.uniform(1, outputs) - 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim == 2 and self.weight.ndim == 2:
-            return torch.addmm(self.bias, x, self.weight)
-        if x.ndim == 3 and self.weight.ndim == 3:
-            return torch.baddbmm(self.bias, x, self.weight)
-        return x @ self.weight + self.bias
+        weight = self.weight  # read once: a parametrisation computes it anew each time
+        if x.ndim == weight.ndim == 2:
+            return torch.addmm(self.bias, x, weight)
+        if x.ndim == weight.ndim == 3:
+            return torch.baddbmm(self.bias, x, weight)
+        return x @ weight + self.bias
 
 
 class Maxout(nn.Module):
