@@ -504,7 +504,7 @@ REGISTRY = (
         "gp-norm-over-batch",
         "gan_lib/regularizers.py",
         "squared = slope.flatten(len(rng.members) + 1).square().sum(-1)",
-        "squared = slope.flatten(len(rng.members)).square().sum(-1, keepdim=True).expand(slope.shape[: len(rng.members) + 1])",
+        "squared = slope.flatten(len(rng.members)).square().sum(-1, keepdim=True) + 0 * slope[..., 0]",
         "the norm of the whole batch's gradient",
     ),
     Mutation(
@@ -769,8 +769,8 @@ REGISTRY = (
     Mutation(
         "dirac-real-point",
         "gan_lib/dirac.py",
-        "(psi * (theta + at_fake.to(psi))).unsqueeze(-1)",
-        "(psi * (theta - at_fake.to(psi)) + psi).unsqueeze(-1)",
+        "psi * (theta + at_fake.to(psi))",
+        "psi * (1 + theta + at_fake.to(psi))",
         "the generator's point is moved",
     ),
 )
