@@ -1,19 +1,22 @@
-"""How fast is training? `make bench` prints one table; nothing here is a test, because times vary.
+"""How fast is training? `make bench` prints tables; nothing here is a test, because times vary.
 
-The contestants of a comparison take turns and the median over the turns counts; time is the processor's
-(one thread), so that whatever else the machine does hits all of them alike, and little. A turn includes
-making the networks; it is long enough for that not to count.
+The contestants of a comparison take turns and the median over the turns counts. Time is the processor's, so
+that whatever else the machine does hits all of them alike, and little; with two threads it is that of the
+clock, and wants an idle machine. A turn includes making the networks; it is long enough for that not to
+count. Memory is the peak of a process that does nothing else, less that of one that does nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import re
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -21,9 +24,9 @@ from torch.nn.functional import softplus
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_pil_image, to_tensor
 
+from benchmarks.cases import Bench
 from gan_lib import data, images
 from gan_lib.networks import mlp
-from gan_lib.objectives import OBJECTIVES
 from gan_lib.rng import member_seeds
 from gan_lib.training import adam, train
 
@@ -115,37 +118,98 @@ def bare_rings(steps: int, n: int, hidden: int, batch: int) -> None:
         loop(steps, g, c, real, noise)
 
 
-def compare(title: str, contestants: dict[str, Callable], steps: int, turns: int) -> None:
-    """Let contestants take turns; print the median time a step and the ratio to the first."""
+def peak(work: Callable | None, threads: int) -> float:
+    """The most memory that this process has held, in MiB, after a few steps of `work`."""
+    torch.set_num_threads(threads)
+    if work:
+        work(20)
+    status = Path("/proc/self/status")
+    if (
+        status.exists()
+    ):  # on Linux a new process starts with the getrusage peak of the one that made it
+        return int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts in bytes
+
+
+def memory(work: Callable, threads: int) -> float:
+    """What `work` needs beyond an idle process, in MiB; each is measured in a fresh one."""
+    fresh = multiprocessing.get_context("spawn")
+    found = []
+    for task in (None, work):
+        with fresh.Pool(1) as pool:
+            found.append(pool.apply(peak, (task, threads)))
+    return found[1] - found[0]
+
+
+def compare(
+    title: str,
+    contestants: dict[str, Callable],
+    steps: int,
+    turns: int,
+    threads: int = 1,
+    weigh: bool = False,
+) -> None:
+    """Let contestants take turns; print the median time a step, its ratio to the first's, memory."""
+    torch.set_num_threads(threads)
+    clock = time.process_time if threads == 1 else time.perf_counter
     times = {name: [] for name in contestants}
     for turn in range(turns + 1):  # the first turn warms up
         for name, work in contestants.items():
-            start = time.process_time()
+            start = clock()
             work(steps)
             if turn:
-                times[name].append(1e3 * (time.process_time() - start) / steps)
+                times[name].append(1e3 * (clock() - start) / steps)
     first = next(iter(times.values()))
     for name, spent in times.items():
         ratio = statistics.median(a / b for a, b in zip(spent, first, strict=True))
-        print(f"{title:<24} {name:<32} {statistics.median(spent):9.3f} {ratio:7.2f}", flush=True)
+        line = f"{title:<28} {name:<40} {statistics.median(spent):9.3f} {ratio:7.3f}"
+        weight = f" {memory(contestants[name], threads):7.0f}" if weigh else ""
+        print(line + weight, flush=True)
 
 
-if __name__ == "__main__":
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--turns", type=int, default=9, help="turns each contestant takes")
-    turns = arguments.parse_args().turns
-    torch.set_num_threads(1)
-    print(f"{'torch ' + torch.__version__:<24} {'one thread':<32} {'ms/step':>9} {'ratio':>7}")
-    forms = {"bare loop": bare, "gan_lib train": library}
+def players(turns: int) -> None:
+    """`train` against the same work by hand and against the textbook's form."""
     pictures = Pictures(to_pil_image(x.reshape(28, 28)) for x in images.digits().x)
+    forms = {"bare loop": bare, "gan_lib train": library}
     forms["textbook form, with DataLoader"] = partial(textbook, pictures=pictures)
     compare("digits 784-256, batch 64", forms, 300, turns)
+
+
+def ensembles(turns: int) -> None:
+    """16 seeds at once against one after the other."""
     seeds = member_seeds(0, 16)
-    for hidden, m in ((32, 64), (64, 128)):
-        contest = {"16 bare loops": partial(bare_rings, n=16, hidden=hidden, batch=m)}
-        contest["16 runs of train"] = partial(rings, runs=seeds, hidden=hidden, batch=m)
-        contest["train, one ensemble of 16"] = partial(rings, runs=[seeds], hidden=hidden, batch=m)
-        compare(f"16 rings {hidden}, batch {m}", contest, 200, turns // 4 + 1)
-    compare("objectives", {o: partial(library, objective=o) for o in OBJECTIVES}, 50, turns)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"peak memory {peak / (2**20 if sys.platform == 'darwin' else 2**10):.0f} MiB")
+    for threads in (1, 2):
+        for hidden, m in ((32, 64), (64, 128)):
+            size = {"hidden": hidden, "batch": m}
+            contest = {"one ensemble of 16": partial(rings, runs=[seeds], **size)}
+            contest["16 runs of train"] = partial(rings, runs=seeds, **size)
+            contest["16 bare loops, nn.Sequential"] = partial(bare_rings, n=16, **size)
+            title = f"rings {hidden}, batch {m}, {threads} threads"
+            compare(title, contest, 100, turns, threads, weigh=True)
+
+
+def costs(turns: int) -> None:
+    """What a step of everything costs, relative to a plain GAN with the same networks."""
+    for title, bench in {
+        "ring 2-16-16, float64": Bench(),
+        "digits 784-256, float32": Bench(dtype=torch.float32, digits=True),
+    }.items():
+        cases = {"plain GAN": bench.objective("non-saturating"), **bench.all()}
+        compare(title, cases, 60, turns)
+
+
+PARTS = {"players": (players, 9), "ensembles": (ensembles, 5), "costs": (costs, 5)}
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
+    arguments.add_argument("--turns", type=int, help="turns each contestant takes")
+    options = arguments.parse_args()
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        arguments.error(f"unknown part {', '.join(unknown)}; choose from {', '.join(PARTS)}.")
+    title = f"{'torch ' + torch.__version__:<28} {'':<40}"
+    print(f"{title} {'ms/step':>9} {'ratio':>7} {'MiB':>7}")
+    for name in options.parts or PARTS:
+        part, turns = PARTS[name]
+        part(options.turns or turns)

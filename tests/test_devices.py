@@ -1,12 +1,14 @@
-"""Other devices and narrow numbers, tested on a machine that has neither.
+"""Other devices, tested on a machine that has none.
 
 Tensors on "meta" have a shape and a device but no numbers, and PyTorch's fake tensors say that they are on a
 GPU. Both go through the code that a GPU would run; a tensor left behind on the CPU is an error in both.
 """
 
+from contextlib import nullcontext
+from functools import partial
+
 import pytest
 import torch
-from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -15,9 +17,9 @@ from torch.utils._pytree import tree_leaves
 from gan_lib import critics, data, images, training
 from gan_lib.critics import CRITICS
 from gan_lib.metrics import mode_coverage
-from gan_lib.networks import Linear, autocast, maxout_mlp, mlp
+from gan_lib.networks import maxout_mlp, mlp
 from gan_lib.objectives import OBJECTIVES
-from gan_lib.regularizers import REGULARIZERS, gradient_penalty
+from gan_lib.regularizers import REGULARIZERS
 from gan_lib.rng import Streams, resolve_device
 from gan_lib.training import train
 
@@ -186,8 +188,9 @@ def test_mode_coverage_on_a_gpu_without_one():
 
 @pytest.fixture
 def elsewhere(generators, monkeypatch):
-    """`train` on "meta", where no loss has a value that could be looked at."""
+    """`train` on "meta", where no loss has a value that could be looked at, and autocast is unknown."""
     monkeypatch.setattr(training.Run, "_check_finite", lambda run: None)
+    monkeypatch.setattr(torch, "autocast", lambda *args, **options: nullcontext())
 
     def run(critic, objective="non-saturating", seed=SEEDS, like=DISTRIBUTIONS["ring"], **options):
         generator = mlp([2, 4, like.dim], seed, device="meta")
@@ -249,127 +252,42 @@ def test_a_tensor_left_on_the_cpu_is_noticed_elsewhere(mistake, elsewhere):
         elsewhere(meta_critic(), transforms=[lambda x, rng: mistake(x)])
 
 
-# ------------------------------------------------------------------------------------------ bfloat16
+# ------------------------------------------------------------------------------- no float64 on it
 
-NARROW = {
-    "mlp": lambda seed: mlp([4, 16, 16, 3], seed, dtype=torch.float32, device="cpu"),
-    "maxout": lambda seed: maxout_mlp([4, 6, 5, 1], 3, seed=seed, device="cpu").eval(),
-    "tuple": lambda seed: critics.feature_critic(
-        [4, 16, 16, 1], seed, dtype=torch.float32, device="cpu"
-    ),
-}
-every_narrow = pytest.mark.parametrize("make", NARROW.values(), ids=NARROW)
+REAL = {**DISTRIBUTIONS, "digits": images.digits()}
 
 
-def inputs(seed, *shape):
-    members = () if isinstance(seed, int) else (len(seed),)
-    return torch.randn(*members, *shape, generator=torch.manual_seed(0))
+class NoFloat64(TorchDispatchMode):
+    """What MPS is: no operation may make float64 numbers on the device."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        output = function(*args, **kwargs or {})
+        for t in tree_leaves(output):
+            if isinstance(t, torch.Tensor) and t.device.type == "meta" and t.dtype == torch.float64:
+                raise TypeError(f"{function} makes float64 numbers, and MPS has none")
+        return output
 
 
-@lone_and_ensemble
-def test_autocast_rounds_as_bfloat16_and_accumulates_wide(seed):
-    """A product's factors lose a relative 2⁻⁹ each, and so do its bias and its result; no more."""
-    layer = mlp([300, 50], seed, dtype=torch.float32, device="cpu")
-    x = inputs(seed, 20, 300)
-    w, b = (p.detach().double() for p in layer.parameters())
-    exact = x.double() @ w + b
-    error = (autocast(layer)(x).detach().double() - exact).abs()
-    bound = 2**-8 * (x.double().abs() @ w.abs()) + 2**-9 * (b.abs() + exact.abs())
-    assert (error <= 1.01 * bound).all()
-    assert error.mean() > 2**-11 * exact.abs().mean(), "these are float32 numbers"
-    assert (layer(x).detach().double() - exact).abs().max() < 1e-5, "the network is as it was"
-
-
-@lone_and_ensemble
-@every_narrow
-def test_autocast_multiplies_in_bfloat16_and_returns_float32(make, seed):
-    network, seen = make(seed), []
-    for module in network.modules():
-        if isinstance(module, Linear):
-            module.register_forward_hook(lambda _, x, y: seen.append(y.dtype))
-    x = inputs(seed, 20, 4)
-    wide, wide_seen = network(x), seen.copy()
-    seen.clear()
-    narrow = autocast(network)(x)
-    assert set(wide_seen) == {torch.float32} and set(seen) == {torch.bfloat16}
-    assert type(narrow) is type(wide)
-    for a, b in zip(tree_leaves(narrow), tree_leaves(wide), strict=True):
-        assert a.dtype == torch.float32
-        assert not torch.equal(a, b)
-        assert (a - b).norm() < 1e-2 * b.norm()
-    assert not torch.is_autocast_enabled("cpu"), "nothing outside the network is narrow"
-
-
-@every_narrow
-def test_autocast_gradients_are_float32_and_close(make):
-    network, x = make(SEEDS), inputs(SEEDS, 20, 4)
-    slopes = []
-    for way in (network, autocast(network)):
-        out = sum((y - 1).square().mean() for y in tree_leaves(way(x)))
-        slopes.append(torch.autograd.grad(out, list(network.parameters())))
-    for wide, narrow in zip(*slopes, strict=True):
-        assert narrow.dtype == torch.float32 and narrow.isfinite().all()
-        assert (narrow - wide).norm() < 3e-2 * wide.norm()
-
-
-def test_autocast_tells_train_what_the_network_tells():
-    squashed = mlp([2, 2], SEEDS, output="tanh", dtype=torch.float32, device="cpu")
-    narrow = autocast(squashed)
-    assert (narrow.members, narrow.scalar, narrow.output_range) == ((2,), False, (-1.0, 1.0))
-    assert not hasattr(narrow, "pack")
-    scores = mlp([4, 1], SEEDS, scalar=True, dtype=torch.float32, device="cpu")
-    assert autocast(critics.packed(scores, 2)).pack == 2
-    assert not hasattr(autocast(nn.Linear(2, 2)), "members")
-    assert list(narrow.parameters())[0] is squashed[0].weight
-
-
-def test_autocast_leaves_integers_alone():
-    class Counts(nn.Linear):
-        def forward(self, x):
-            return super().forward(x), (x > 0).sum()
-
-    y, n = autocast(Counts(2, 2))(torch.ones(5, 2))
-    assert y.dtype == torch.float32 and n.dtype == torch.int64
-
-
-TRAINS = {
-    "ring": (SEEDS, [2, 16, 2], [2, 16, 1], data.ring(), {}),
-    "ring, penalty": (SEEDS, [2, 16, 2], [2, 16, 1], data.ring(), "penalty"),
-    "digits": (0, [2, 32, 784], [784, 32, 1], images.digits(), {}),
+PLAYERS = {
+    "perceptron": lambda n, **o: mlp([n, 4, 1], scalar=True, **o),
+    "dropout": lambda n, **o: maxout_mlp([n, 4, 1], 2, (0.8, 0.5), **o),
 }
 
 
-@pytest.mark.parametrize("seed, g, c, real, extra", TRAINS.values(), ids=TRAINS)
-def test_autocast_trains(seed, g, c, real, extra):
-    options = {"dtype": torch.float32, "device": "cpu"}
-    more = {"regularizers": [gradient_penalty(1.0)]} if extra else {}
-    runs = []
-    for narrow in (lambda network: network, autocast):
-        players = mlp(g, seed, **options), mlp(c, seed, scalar=True, **options)
-        players = [narrow(p) for p in players]
-        h = train(*players, real, data.normal(2), "non-saturating", 50, seed=seed, **more)
-        assert h.critic_loss.dtype == torch.float32
-        assert all(p.isfinite().all() and p.dtype == torch.float32 for p in players[0].parameters())
-        runs.append(torch.stack([h.critic_loss, h.generator_loss]))
-    wide, narrow = runs
-    assert narrow.isfinite().all() and not torch.equal(wide, narrow)
-    assert (narrow - wide).abs().max() < 0.1
+def narrow_on_meta(draw, *shape, dtype, device, **options):
+    dtype = torch.float32 if torch.device(device).type == "meta" else dtype
+    return draw(*shape, dtype=dtype, device=device, **options)
 
 
-@pytest.mark.parametrize(
-    "make, says",
-    [
-        (lambda: autocast(mlp([2, 1], device="cpu")), "torch.float64: make .*dtype=torch.float32"),
-        (lambda: autocast(nn.Linear(2, 1).bfloat16()), "bfloat16: make .*dtype=torch.float32"),
-        (
-            lambda: autocast(nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 1).double())),
-            "torch.float32, torch.float64",
-        ),
-        (lambda: autocast(nn.ReLU()), "these are none"),
-        (lambda: autocast(nn.Linear(2, 1), torch.float16), "float16 is not bfloat16.*scaled"),
-    ],
-    ids=["float64", "bfloat16", "mixed", "none", "float16"],
-)
-def test_autocast_refuses(make, says):
-    with pytest.raises(ValueError, match=says):
-        make()
+@pytest.mark.xfail(strict=True, reason="Streams casts its draws to float64, which MPS lacks")
+@pytest.mark.parametrize("make", PLAYERS.values(), ids=PLAYERS)
+@pytest.mark.parametrize("real", REAL.values(), ids=REAL)
+def test_training_in_float32_asks_for_no_float64_on_the_device(real, make, generators, monkeypatch):
+    for name in ("randn", "rand"):  # as Streams asks of MPS; "meta" stands for it here
+        monkeypatch.setattr(torch, name, partial(narrow_on_meta, getattr(torch, name)))
+    monkeypatch.setattr(training.Run, "_check_finite", lambda run: None)
+    made = {"dtype": torch.float32, "device": "meta"}
+    with NoFloat64():
+        players = mlp([2, 4, real.dim], **made), make(real.dim, **made)
+        plain = lambda p: torch.optim.SGD(p, 0.1)  # noqa: E731
+        train(*players, real, data.normal(2), "non-saturating", 2, optimizer=plain)
