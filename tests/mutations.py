@@ -899,6 +899,50 @@ REGISTRY = (
         "self.logits(x).softmax(0)",
         "softmax over the batch",
     ),
+    Mutation(
+        "made-all-pixels-at-once",
+        "gan_lib/likelihood/made.py",
+        "        for i in self.order:\n"
+        "            x[..., i] = (u[..., i] < self(x)[..., i].sigmoid()).to(x.dtype)\n"
+        "        return x",
+        "        return (u < self(x).sigmoid()).to(x.dtype)",
+        "all bits are tossed from one pass, none sees what the others became",
+    ),
+    Mutation(
+        "made-sample-inverted",
+        "gan_lib/likelihood/made.py",
+        "(u[..., i] < self(x)[..., i].sigmoid())",
+        "(u[..., i] > self(x)[..., i].sigmoid())",
+        "zeros and ones are exchanged in samples",
+    ),
+    Mutation(
+        "bernoulli-forgets-zeros",
+        "gan_lib/likelihood/observations.py",
+        "(x * logsigmoid(out) + (1 - x) * logsigmoid(-out)).sum(-1)",
+        "(x * logsigmoid(out)).sum(-1)",
+        "only the ones are paid for",
+    ),
+    Mutation(
+        "salt-and-pepper-doubled",
+        "gan_lib/likelihood/observations.py",
+        "return torch.where(hit, coin.to(x.dtype), x)",
+        "return torch.where(hit, 1 - x, x)",
+        "each hit flips the bit, instead of every second one",
+    ),
+    Mutation(
+        "gsn-chain-stands-still",
+        "gan_lib/likelihood/gsn.py",
+        "            x = self.observed.sample(out, rng)\n            yield x, self.observed.mean(out)",
+        "            yield self.observed.sample(out, rng), self.observed.mean(out)",
+        "each step of the chain starts from the first state again",
+    ),
+    Mutation(
+        "effective-sample-size-forgets-two",
+        "gan_lib/likelihood/gsn.py",
+        "return n / (2 * (pairs * kept).sum(0) - 1)",
+        "return n / (pairs * kept).sum(0)",
+        "each lag is counted once: 1 + Σρ for 1 + 2Σρ",
+    ),
 )
 
 MUTATIONS = {mutation.name: mutation for mutation in REGISTRY}
