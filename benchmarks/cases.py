@@ -55,6 +55,10 @@ class Bench:
     def objective(self, name: str) -> Case:
         return lambda steps: self.run(self.critic(), name, steps)
 
+    def with_dropout(self, steps: int) -> History:
+        """A plain GAN with the critic that the regularisers get."""
+        return self.run(self.critic(dropout=True), "non-saturating", steps)
+
     def regularizer(self, name: str) -> Case:
         place, make = REGULARIZERS[name]
 

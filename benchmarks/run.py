@@ -194,8 +194,9 @@ def costs(turns: int) -> None:
         "ring 2-16-16, float64": Bench(),
         "digits 784-256, float32": Bench(dtype=torch.float32, digits=True),
     }.items():
-        cases = {"plain GAN": bench.objective("non-saturating"), **bench.all()}
-        compare(title, cases, 60, turns)
+        plain = {"plain GAN": bench.objective("non-saturating")}
+        plain["plain GAN, dropout as regularisers"] = bench.with_dropout
+        compare(title, {**plain, **bench.all()}, 60, turns)
 
 
 PARTS = {"players": (players, 9), "ensembles": (ensembles, 5), "costs": (costs, 5)}
