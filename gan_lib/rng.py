@@ -58,13 +58,13 @@ class Streams:
         self.drawn: dict[str, int] = {}
         self._blocks: dict[str, Tensor] = {}
 
-    def normal(self, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-        """Standard normal numbers, `(*members, *shape)`."""
-        return self._draw(torch.randn, "normal", shape).to(dtype)
+    def normal(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        """Standard normal numbers, `(*members, *shape)`; float64 (float32 on MPS) unless `dtype` says."""
+        return self._draw(torch.randn, "normal", shape).to(dtype=dtype)
 
-    def uniform(self, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-        """Numbers uniform on [0, 1), `(*members, *shape)`."""
-        return self._draw(torch.rand, "uniform", shape).to(dtype)
+    def uniform(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        """Numbers uniform on [0, 1), `(*members, *shape)`; dtype as for `normal`."""
+        return self._draw(torch.rand, "uniform", shape).to(dtype=dtype)
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """Integers uniform on 0 … high − 1, `(*members, *shape)`."""

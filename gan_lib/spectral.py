@@ -76,9 +76,10 @@ class SpectralNorm(nn.Module):
     @torch.no_grad()
     def iterate(self, weight: Tensor) -> None:
         w, u = self.matrix(weight), self.u
-        for _ in range(self.iterations):
-            v = normalize(w.mT @ u, dim=-2)
-            u = normalize(w @ v, dim=-2)
+        with torch.autocast(w.device.type, enabled=False):  # 8 bits would be all of u and v
+            for _ in range(self.iterations):
+                v = normalize(w.mT @ u, dim=-2)
+                u = normalize(w @ v, dim=-2)
         self.u, self.v = u, v  # new tensors: graphs of earlier passes still hold the old ones
 
     def sigma(self, weight: Tensor) -> Tensor:
@@ -86,7 +87,8 @@ class SpectralNorm(nn.Module):
         w = self.matrix(weight)
         if self.exact:
             return torch.linalg.svdvals(w)[..., 0]
-        return (self.u.mT @ w @ self.v)[..., 0, 0]
+        with torch.autocast(w.device.type, enabled=False):
+            return (self.u.mT @ w @ self.v)[..., 0, 0]
 
     def forward(self, weight: Tensor) -> Tensor:
         sigma = self.sigma(weight).clamp(min=1e-12)  # a layer of zeros stays one

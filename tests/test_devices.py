@@ -279,7 +279,6 @@ def narrow_on_meta(draw, *shape, dtype, device, **options):
     return draw(*shape, dtype=dtype, device=device, **options)
 
 
-@pytest.mark.xfail(strict=True, reason="Streams casts its draws to float64, which MPS lacks")
 @pytest.mark.parametrize("make", PLAYERS.values(), ids=PLAYERS)
 @pytest.mark.parametrize("real", REAL.values(), ids=REAL)
 def test_training_in_float32_asks_for_no_float64_on_the_device(real, make, generators, monkeypatch):

@@ -137,7 +137,6 @@ def test_autocast_refuses(make, says):
         make()
 
 
-@pytest.mark.xfail(strict=True, reason="power iteration runs in bfloat16 under autocast")
 def test_spectral_normalisation_stays_float32_under_autocast():
     """Eight bits would be all that u and v have, and float32 weights would no longer fit them."""
     made = {"dtype": torch.float32, "device": "cpu"}
