@@ -943,6 +943,13 @@ REGISTRY = (
         "return n / (pairs * kept).sum(0)",
         "each lag is counted once: 1 + Σρ for 1 + 2Σρ",
     ),
+    Mutation(
+        "high-frequencies-are-low",
+        "gan_lib/metrics.py",
+        "high = torch.hypot(f.unsqueeze(-1), f) > radius",
+        "high = torch.hypot(f.unsqueeze(-1), f) < radius",
+        "blur is measured by the long waves",
+    ),
 )
 
 MUTATIONS = {mutation.name: mutation for mutation in REGISTRY}
