@@ -22,6 +22,9 @@ class Game(NamedTuple):
     loss_b: Callable[[Tensor, Tensor], Tensor]
 
 
+Field = Callable[[Tensor, Tensor], Tensor]  # v(a, b), which may stand for a game that has no losses
+
+
 class State(NamedTuple):
     """Where the players stand, and the field that an optimistic step remembers (else None)."""
 
@@ -30,7 +33,7 @@ class State(NamedTuple):
     memory: Tensor | None = None
 
 
-Step = Callable[[Game, State, float], State]
+Step = Callable[[Game | Field, State, float], State]
 
 
 def zero_sum(value: Callable[[Tensor, Tensor], Tensor]) -> Game:
@@ -48,16 +51,17 @@ def _here(x: Tensor) -> Tensor:
     return x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
 
 
-def vector_field(game: Game, a: Tensor, b: Tensor) -> Tensor:
+def vector_field(game: Game | Field, a: Tensor, b: Tensor) -> Tensor:
     """v(a, b) = (−∇_a loss_a, −∇_b loss_b), `(*members, p + q)`: where each player wants to go.
 
     Differentiable in a and b. Mescheder et al. (2017), eq. 5.
     """
     a, b = _here(a), _here(b)
-    down = [
-        torch.autograd.grad(loss(a, b).sum(), x, create_graph=True, materialize_grads=True)[0]
-        for loss, x in ((game.loss_a, a), (game.loss_b, b))
-    ]
+    if not isinstance(game, Game):
+        return game(a, b)
+    options = {"create_graph": True, "materialize_grads": True}
+    players = zip(game, (a, b), strict=True)
+    down = [torch.autograd.grad(loss(a, b).sum(), x, **options)[0] for loss, x in players]
     return -torch.cat(down, -1)
 
 
@@ -66,30 +70,30 @@ def _moved(state: State, change: Tensor, memory: Tensor | None = None) -> State:
     return State(state.a + change[..., :p], state.b + change[..., p:], memory)
 
 
-def simultaneous(game: Game, state: State, lr: float) -> State:
+def simultaneous(game: Game | Field, state: State, lr: float) -> State:
     """x + η v(x): both players look at the same point."""
     return _moved(state, lr * vector_field(game, state.a, state.b))
 
 
-def alternating(game: Game, state: State, lr: float, first: str = "b") -> State:
+def alternating(game: Game | Field, state: State, lr: float, first: str = "b") -> State:
     """One player moves, the other answers. `first` "b" is Algorithm 1 (the critic first), "a" the reverse."""
+    if first not in ("a", "b"):
+        raise ValueError(f'first={first!r}: say "a" or "b".')
     p = state.a.shape[-1]
     for player in ("b", "a") if first == "b" else ("a", "b"):
-        v = vector_field(game, state.a, state.b)
-        if player == "a":
-            state = State(state.a + lr * v[..., :p], state.b)
-        else:
-            state = State(state.a, state.b + lr * v[..., p:])
+        a, b, _ = state
+        v = lr * vector_field(game, a, b)
+        state = State(a + v[..., :p], b) if player == "a" else State(a, b + v[..., p:])
     return state
 
 
-def extragradient(game: Game, state: State, lr: float) -> State:
+def extragradient(game: Game | Field, state: State, lr: float) -> State:
     """x + η v(x + η v(x)): a trial step shows the field to follow (Korpelevich 1976)."""
     trial = simultaneous(game, state, lr)
     return _moved(state, lr * vector_field(game, trial.a, trial.b))
 
 
-def optimistic(game: Game, state: State, lr: float) -> State:
+def optimistic(game: Game | Field, state: State, lr: float) -> State:
     """x + 2η v(x) − η v(x before): extragradient with the last field as trial (Daskalakis et al. 2018).
 
     The first step has no past and is a plain one.
@@ -99,27 +103,40 @@ def optimistic(game: Game, state: State, lr: float) -> State:
     return _moved(state, lr * (2 * v - before), v)
 
 
-def implicit(game: Game, state: State, lr: float, newton_steps: int = 10) -> State:
-    """The x′ with x′ = x + η v(x′), by Newton's method: exact after one round for a linear field."""
-    goal, end = torch.cat(state[:2], -1), state
-    p, eye = state.a.shape[-1], torch.eye(state.a.shape[-1] + state.b.shape[-1])
+def implicit(game: Game | Field, state: State, lr: float, newton_steps: int = 20) -> State:
+    """The x′ with x′ = x + η v(x′), the proximal point, by Newton's method: one round if v is linear.
+
+    Raises ArithmeticError if the rounds do not settle.
+    """
+    goal = x = torch.cat(state[:2], -1)
+    p, eye = state.a.shape[-1], torch.eye(x.shape[-1]).to(x)
     for _ in range(newton_steps):
-        x = torch.cat(end[:2], -1)
-        residual = x - goal - lr * vector_field(game, end.a, end.b)
-        slope = eye.to(x) - lr * jacobian(game, end.a, end.b)
-        x = x - torch.linalg.solve(slope, residual.unsqueeze(-1)).squeeze(-1)
-        end = State(x[..., :p], x[..., p:])
-    return end
+        a, b = x[..., :p], x[..., p:]
+        residual = x - goal - lr * vector_field(game, a, b)
+        slope = eye - lr * jacobian(game, a, b)
+        change = torch.linalg.solve(slope, residual.unsqueeze(-1)).squeeze(-1)
+        x = x - change
+        if (change.abs() <= 1e-12 * (1 + x.abs())).all():  # after a round, which is differentiated
+            return State(x[..., :p], x[..., p:])
+    raise ArithmeticError(f"Newton's method did not settle in {newton_steps} rounds: lower {lr=}.")
 
 
-def consensus(game: Game, state: State, lr: float, gamma: float = 1.0) -> State:
-    """x + η (v − γ ∇½‖v‖²): both are drawn to where the field is small (Mescheder et al. 2017, Alg. 2)."""
-    a, b = _here(state.a), _here(state.b)
-    v = vector_field(game, a, b)
-    pull = torch.autograd.grad(
-        v.square().sum() / 2, (a, b), create_graph=True, materialize_grads=True
-    )
-    return _moved(state, lr * (v - gamma * torch.cat(pull, -1)))
+def consensus_field(game: Game | Field, gamma: float = 1.0) -> Field:
+    """v − γ ∇½‖v‖²: both are drawn to where the field is small (Mescheder et al. 2017, Alg. 2)."""
+
+    def field(a: Tensor, b: Tensor, lr: float = 1.0) -> Tensor:
+        a, b = _here(a), _here(b)
+        v = vector_field(game, a, b)
+        options = {"create_graph": True, "materialize_grads": True}
+        pull = torch.autograd.grad(v.square().sum() / 2, (a, b), **options)
+        return lr * (v - gamma * torch.cat(pull, -1))
+
+    return field
+
+
+def consensus(game: Game | Field, state: State, lr: float, gamma: float = 1.0) -> State:
+    """A simultaneous step along `consensus_field`."""
+    return _moved(state, consensus_field(game, gamma)(state.a, state.b, lr))
 
 
 STEPS: dict[str, Step] = {
@@ -134,7 +151,7 @@ STEPS: dict[str, Step] = {
 
 
 def iterate(
-    game: Game,
+    game: Game | Field,
     step: Step,
     a: Tensor,
     b: Tensor,
@@ -162,7 +179,7 @@ def iterate(
     return tuple(torch.stack(places) for places in zip(*path, strict=True))
 
 
-def continuous(game: Game, a: Tensor, b: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+def continuous(game: Game | Field, a: Tensor, b: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
     """The flow dx/dt = v(x) from (a, b) at times[0] = 0, at each of `times`, by SciPy's DOP853.
 
     Relative tolerance 1e-11. Returns places as `iterate` does. Raises ArithmeticError if the solver fails.
@@ -173,9 +190,8 @@ def continuous(game: Game, a: Tensor, b: Tensor, times: Tensor) -> tuple[Tensor,
         x = torch.from_numpy(flat.copy()).reshape(start.shape)
         return vector_field(game, x[..., :p], x[..., p:]).detach().reshape(-1).numpy()
 
-    span = (float(times[0]), float(times[-1]))
     options = {"method": "DOP853", "rtol": 1e-11, "atol": 1e-13, "t_eval": times.numpy()}
-    solution = solve_ivp(field, span, start.reshape(-1).numpy(), **options)
+    solution = solve_ivp(field, times[[0, -1]].tolist(), start.reshape(-1).numpy(), **options)
     if not solution.success:
         raise ArithmeticError(f"the flow could not be followed: {solution.message}")
     x = torch.from_numpy(solution.y.T.copy()).reshape(len(times), *start.shape)
@@ -183,40 +199,51 @@ def continuous(game: Game, a: Tensor, b: Tensor, times: Tensor) -> tuple[Tensor,
 
 
 def _jacobian(outputs: Tensor, inputs: list[Tensor]) -> Tensor:
-    rows = [
-        torch.cat(
-            torch.autograd.grad(
-                outputs[..., i].sum(), inputs, retain_graph=True, materialize_grads=True
-            ),
-            -1,
-        )
-        for i in range(outputs.shape[-1])
-    ]
-    return torch.stack(rows, -2)
+    options = {"retain_graph": True, "materialize_grads": True}
+    rows = [torch.autograd.grad(y.sum(), inputs, **options) for y in outputs.unbind(-1)]
+    return torch.stack([torch.cat(row, -1) for row in rows], -2)
 
 
-def jacobian(game: Game, a: Tensor, b: Tensor) -> Tensor:
+def jacobian(game: Game | Field, a: Tensor, b: Tensor) -> Tensor:
     """∂v/∂(a, b), `(*members, p + q, p + q)`: its eigenvalues decide the flow near a point with v = 0."""
     a, b = (x.detach().requires_grad_() for x in (a, b))
     return _jacobian(vector_field(game, a, b), [a, b])
 
 
-def eigenvalues(game: Game, a: Tensor, b: Tensor) -> Tensor:
+def eigenvalues(game: Game | Field, a: Tensor, b: Tensor) -> Tensor:
     """Complex eigenvalues of the Jacobian `(*members, p + q)`. The flow settles if all real parts are < 0."""
     return torch.linalg.eigvals(jacobian(game, a, b))
 
 
-def step_factor(game: Game, step: Step, a: Tensor, b: Tensor, lr: float) -> Tensor:
-    """The largest |eigenvalue| of one step's own Jacobian at a rest point, `(*members,)`.
+def step_jacobian(game: Game | Field, step: Step, a: Tensor, b: Tensor, lr: float) -> Tensor:
+    """The derivative of one step's map, `(*members, d, d)`, d = p + q.
 
-    Below 1 the step settles there, and near it the distance shrinks by this factor a step. What an
-    optimistic step remembers is part of its state.
+    An optimistic step's memory is part of its state: there d = 2(p + q), with the field here as memory.
     """
     a, b = (x.detach().requires_grad_() for x in (a, b))
     inputs, state = [a, b], State(a, b)
     if step(game, state, lr).memory is not None:
         memory = vector_field(game, a, b).detach().requires_grad_()
         inputs, state = [a, b, memory], State(a, b, memory)
-    moved = step(game, state, lr)
-    outputs = torch.cat([x for x in moved if x is not None], -1)
-    return torch.linalg.eigvals(_jacobian(outputs, inputs)).abs().amax(-1)
+    moved = [x for x in step(game, state, lr) if x is not None]
+    return _jacobian(torch.cat(moved, -1), inputs)
+
+
+def step_factor(game: Game | Field, step: Step, a: Tensor, b: Tensor, lr: float) -> Tensor:
+    """The largest |eigenvalue| of the step's Jacobian at a rest point, `(*members,)`.
+
+    Below 1 the step settles there, and near it the distance shrinks by this factor a step.
+    """
+    return torch.linalg.eigvals(step_jacobian(game, step, a, b, lr)).abs().amax(-1)
+
+
+def measured_factor(game: Game | Field, step: Step, a: Tensor, b: Tensor, lr: float, n: int):
+    """The same factor `(*members,)` as n steps show it, with no derivative of the step.
+
+    They start 1e-6 from the rest point (a, b), once along each axis, and end at the columns of the n-th
+    power of the step's Jacobian. An optimistic step's first memory costs an error of order 1/n.
+    """
+    rest, p, d = torch.cat([a, b], -1), a.shape[-1], a.shape[-1] + b.shape[-1]
+    x = rest + 1e-6 * torch.eye(d).to(rest).reshape(d, *[1] * (rest.ndim - 1), d)
+    x = torch.cat([end[-1] for end in iterate(game, step, x[..., :p], x[..., p:], lr, n)], -1)
+    return torch.linalg.eigvals((x - rest).movedim(0, -1) / 1e-6).abs().amax(-1) ** (1 / n)

@@ -112,7 +112,7 @@ def sharpness(images: Tensor) -> Tensor:
 def high_frequency_share(images: Tensor, radius: float = 0.25) -> Tensor:
     """The share of an image's energy, its mean taken off, in frequencies above `radius`.
 
-    The energy is |F|² of the two-dimensional discrete Fourier transform F; a frequency is the length
+    The energy is `|F|²` of the two-dimensional discrete Fourier transform F; a frequency is the length
     √(f₁² + f₂²) in cycles a pixel, from 0 to √½. Images `(*members, n, side²)`, result `(*members, n)`
     from 0 (blurred or constant) to 1. Raises ValueError for a radius outside [0, √½).
     """

@@ -1,8 +1,8 @@
 """What keeps a critic, or the game, in bounds; each kind has its own place in `train`.
 
-`regularizers`: penalties f(critic, real, fake, rng) -> (*members,), added to the critic's loss.
-`after_critic`: f(critic), after its step. `transforms`: f(x, rng) -> x, before it looks.
-`vector_field`: f(losses, parameters) -> gradients, when both players move at once.
+`regularizers`: penalties `f(critic, real, fake, rng) -> (*members,)`, added to the critic's loss.
+`after_critic`: `f(critic)`, after its step. `transforms`: `f(x, rng) -> x`, before it looks.
+`vector_field`: `f(losses, parameters) -> gradients`, when both players move at once.
 A weight, bound or width is a number, or a tensor `(*members,)` with one value a member.
 """
 

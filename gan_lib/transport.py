@@ -85,7 +85,7 @@ def wasserstein2(x: Tensor, y: Tensor) -> Tensor:
 def wasserstein_1d(x: Tensor, y: Tensor, p: float = 1) -> Tensor:
     """W_p of two samples on the line, x `(*members, n)` and y `(*members, m)`: `(*members,)`.
 
-    On the line the order is kept, so W_p^p = ∫₀¹ |F⁻¹(t) − G⁻¹(t)|^p dt with the two quantile functions
+    On the line the order is kept, so `W_p^p = ∫₀¹ |F⁻¹(t) − G⁻¹(t)|^p dt` with the two quantile functions
     (Villani 2003, Theorem 2.18 and Remarks 2.19). Differentiable. Raises ValueError for p < 1.
     """
     if p < 1:
@@ -123,7 +123,7 @@ def wasserstein2_normal(mean1: float, std1: float, mean2: float, std2: float) ->
 def wasserstein2_gaussian(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> Tensor:
     """W₂ of two Gaussians: means `(*members, dim)`, covariances `(*members, dim, dim)`, to `(*members,)`.
 
-    W₂² = |m₁ − m₂|² + tr(C₁ + C₂ − 2(C₁^½ C₂ C₁^½)^½) (Dowson and Landau 1982; Givens and Shortt 1984).
+    `W₂² = |m₁ − m₂|² + tr(C₁ + C₂ − 2(C₁^½ C₂ C₁^½)^½)` (Dowson and Landau 1982; Givens and Shortt 1984).
     Covariances may be singular. The last trace is the sum of the singular values of C₁^½ C₂^½.
     """
     if not mean1.shape[-1] == mean2.shape[-1] == cov1.shape[-1] == cov2.shape[-1]:
