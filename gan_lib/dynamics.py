@@ -230,7 +230,7 @@ def step_jacobian(game: Game | Field, step: Step, a: Tensor, b: Tensor, lr: floa
 
 
 def step_factor(game: Game | Field, step: Step, a: Tensor, b: Tensor, lr: float) -> Tensor:
-    """The largest |eigenvalue| of the step's Jacobian at a rest point, `(*members,)`.
+    """The largest modulus of an eigenvalue of the step's Jacobian at a rest point, `(*members,)`.
 
     Below 1 the step settles there, and near it the distance shrinks by this factor a step.
     """

@@ -13,13 +13,16 @@ from gan_lib.dynamics import (
     STEPS,
     Game,
     State,
+    alternating,
     bilinear,
     consensus,
     continuous,
     eigenvalues,
     iterate,
     jacobian,
+    measured_factor,
     step_factor,
+    step_jacobian,
     vector_field,
     zero_sum,
 )
@@ -45,6 +48,85 @@ def curved():
         lambda a, b: (a.square().sum(-1) * b[..., 0]).sin() + a[..., 0],
         lambda a, b: (b[..., 0] - a[..., 1]).square() * a[..., 0].exp(),
     )
+
+
+# A field that is not that of two losses, and whose players damp, feed and turn each other: v(x) = M x.
+M = np.array([[-0.4, 0.9, 0.3], [-1.1, 0.2, -0.5], [0.6, 0.8, -0.7]])
+
+
+def linear(a, b):
+    return torch.cat([a, b], -1) @ torch.from_numpy(M.T)
+
+
+def shears(lr, *players):
+    """One player after the other, as a matrix: who is not on the move keeps the identity's row."""
+    eye, product = np.eye(3), np.eye(3)
+    for rows in players:
+        move = eye.copy()
+        move[rows] += lr * M[rows]
+        product = move @ product
+    return product
+
+
+EYE, FIRST, SECOND = np.eye(3), slice(0, 2), slice(2, 3)
+MAPS = {  # what a step along M x is, by NumPy
+    "simultaneous": lambda n: EYE + n * M,
+    "alternating, a first": lambda n: shears(n, FIRST, SECOND),
+    "alternating, b first": lambda n: shears(n, SECOND, FIRST),
+    "extragradient": lambda n: EYE + n * M + n * n * M @ M,
+    "optimistic": lambda n: np.block([[EYE + 2 * n * M, -n * EYE], [M, 0 * EYE]]),
+    "implicit": lambda n: np.linalg.inv(EYE - n * M),
+    "consensus": lambda n: EYE + n * (M - M.T @ M),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_step_along_a_linear_field_is_a_matrix(name):
+    """The field itself is the game, for three members at once; the Jacobian is the same everywhere."""
+    x = torch.tensor([[0.3, -0.2, 0.5], [1.0, 0.4, -2.0], [-0.5, 0.1, 0.0]], dtype=torch.float64)
+    a, b, expected = x[:, :2], x[:, 2:], MAPS[name](0.2)
+    found = step_jacobian(linear, STEPS[name], a, b, 0.2)
+    assert np.abs(found.numpy() - expected).max() < 1e-14
+    factor = np.abs(np.linalg.eigvals(expected)).max()
+    assert np.abs(step_factor(linear, STEPS[name], a, b, 0.2).numpy() - factor).max() < 1e-12
+    moved = torch.cat(STEPS[name](linear, State(a, b), 0.2)[:2], -1).detach().numpy()
+    if name != "optimistic":  # its first step has no past
+        assert np.abs(moved - x.numpy() @ expected.T).max() < 1e-14
+    assert np.abs(jacobian(linear, a, b).numpy() - M).max() < 1e-14
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_step_jacobian_by_differences(name):
+    """Away from a rest point of a curved game; the implicit step is differentiated through Newton."""
+    a, b, eps = torch.tensor([0.3, -0.2]).double(), torch.tensor([0.5]).double(), 1e-6
+    memory = vector_field(curved(), a, b).detach() if name == "optimistic" else None
+    x = torch.cat([part for part in (a, b, memory) if part is not None])
+
+    def after(x):
+        state = State(x[:2], x[2:3], x[3:] if name == "optimistic" else None)
+        moved = STEPS[name](curved(), state, 0.1)
+        return torch.cat([part for part in moved if part is not None]).detach()
+
+    slope = step_jacobian(curved(), STEPS[name], a, b, 0.1)
+    for i, shift in enumerate(eps * torch.eye(len(x), dtype=torch.float64)):
+        difference = (after(x + shift) - after(x - shift)) / (2 * eps)
+        assert (slope[:, i] - difference).abs().max() < 1e-8
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_orbits_show_the_factor(name):
+    origin = torch.zeros(2, 2, dtype=torch.float64)
+    found = measured_factor(linear, STEPS[name], origin, origin[:, :1], 0.2, 50)
+    size = len(MAPS[name](0.2)) // 3
+    start = np.vstack([EYE, M])[: 3 * size] if size == 2 else EYE  # a first memory is the field
+    if name == "optimistic":
+        power = (np.linalg.matrix_power(MAPS[name](0.2), 50) @ start)[:3]
+    else:
+        power = np.linalg.matrix_power(MAPS[name](0.2), 50)
+    expected = np.abs(np.linalg.eigvals(power)).max() ** (1 / 50)
+    assert found.shape == (2,) and np.abs(found.numpy() - expected).max() < 1e-9
+    factor = step_factor(linear, STEPS[name], origin, origin[:, :1], 0.2)
+    assert (found - factor).abs().max() < (1e-2 if name == "optimistic" else 1e-9)
 
 
 def test_every_step_has_a_known_factor():
@@ -163,6 +245,11 @@ def test_implicit_solves_its_equation_on_a_curved_game():
     assert (x - torch.cat([A, B], -1) - lr * v).abs().max() < 1e-12
 
 
+def test_implicit_says_when_it_finds_no_point():
+    with pytest.raises(ArithmeticError, match="did not settle"):  # x′ = x + 1 + x′² has no solution
+        STEPS["implicit"](lambda a, b: torch.cat([1 + a**2, -b], -1), State(A, B), 1.0)
+
+
 def test_after_follows_each_step():
     keep = lambda a, b: (a, b.clamp(-0.5, 0.5))  # noqa: E731
     _, b = iterate(bilinear(), STEPS["simultaneous"], A, B, 0.3, 30, after=keep)
@@ -170,6 +257,8 @@ def test_after_follows_each_step():
 
 
 def test_wrong_input_is_explained():
+    with pytest.raises(ValueError, match="first='A'"):
+        alternating(bilinear(), State(A, B), 0.1, first="A")
     with pytest.raises(ValueError, match="at least one step"):
         iterate(bilinear(), STEPS["implicit"], A, B, 0.1, 0)
     with pytest.raises(ValueError, match="give the same"):
