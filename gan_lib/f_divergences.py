@@ -61,12 +61,12 @@ class Row:
 
     @property
     def slope_at_infinity(self) -> float | Tensor:
-        """f′(∞): what a unit of p costs where q has no mass."""
+        """What a unit of p costs where q has no mass, f′(∞)."""
         return self.domain[1]
 
     @property
     def disjoint(self) -> float | Tensor:
-        """D_f of two distributions that share no support, f(0) + f′(∞): the largest value of D_f."""
+        """The largest value of D_f, f(0) + f′(∞), that of two distributions that share no support."""
         return self.at_zero + self.slope_at_infinity
 
     @property

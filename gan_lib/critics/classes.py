@@ -122,7 +122,7 @@ categorical = Objective(
     "Springenberg 2016 (CatGAN), § 3",
     output="K ≥ 2 class logits: use mlp([inputs, …, K]) or classifier_critic",
 )
-"""The critic is sure on data, uses all K classes equally and is unsure on samples: it maximises
+"""The critic is sure on data, uses all K classes equally and is unsure on samples, so it maximises
 H[E p(y|x)] − E H[p(y|x)] + E H[p(y|G(z))]. The generator minimises E H[p(y|G(z))] − H[E p(y|G(z))]."""
 
 
