@@ -20,7 +20,7 @@
   const boxes = "div.math, mjx-container, table, div.highlight pre, .cell_output .output";
   function markScrollable() {
     for (const box of document.querySelectorAll(`.bd-content :is(${boxes})`)) {
-      if (box.scrollWidth > box.clientWidth + 1 && !box.hasAttribute("tabindex")) box.tabIndex = 0;
+      if (box.scrollWidth > box.clientWidth + 1 && box.tabIndex < 0) box.tabIndex = 0;
     }
   }
 
