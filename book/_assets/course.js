@@ -20,13 +20,14 @@
   const boxes = "div.math, mjx-container, table, div.highlight pre, .cell_output .output";
   function markScrollable() {
     for (const box of document.querySelectorAll(`.bd-content :is(${boxes})`)) {
-      if (box.scrollWidth > box.clientWidth + 1 && box.tabIndex < 0) box.tabIndex = 0;
+      if (box.tabIndex < 0 && (box.scrollWidth > box.clientWidth + 1 || box.tagName === "PRE")) box.tabIndex = 0;
     }
   }
 
   window.addEventListener("DOMContentLoaded", nameRegions);
   window.addEventListener("load", () => {
     markScrollable();
+    new MutationObserver(markScrollable).observe(document.body, { subtree: true, attributeFilter: ["tabindex"] });
     window.MathJax?.startup?.promise?.then(markScrollable);
     window.addEventListener("resize", markScrollable);
   });
