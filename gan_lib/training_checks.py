@@ -31,9 +31,7 @@ def check_inputs(
     seed: Seed,
 ) -> None:
     """Raise ValueError, naming the fix, if the pieces given to `train` do not fit together."""
-    for name, number in (("steps", steps), ("batch", batch), ("k", k)):
-        if not isinstance(number, int) or number < 1:
-            raise ValueError(f"{name}={number!r}: give a whole number of at least 1.")
+    check_whole(steps=steps, batch=batch, k=k)
     if vector_field is not None and k != 1:
         raise ValueError(f"k={k}: with a vector field both players move at once, so k must be 1.")
     if first_parameter(generator).device != first_parameter(critic).device:
@@ -51,7 +49,8 @@ def check_inputs(
             "use LayerNorm or none."
         )
     rng = Streams(seed, "check", first_parameter(generator).device)
-    _check_members(generator, critic, rng.members)
+    check_members("generator", generator, rng.members)
+    check_members("critic", critic, rng.members)
     _check_shapes(generator, critic, data, noise, objective, batch, rng)
 
 
@@ -59,16 +58,21 @@ def _mixes_samples(layer: nn.Module) -> bool:
     return isinstance(layer, BATCH_NORMS) or getattr(layer, "mixes_samples", False)
 
 
-def _check_members(generator, critic, members: tuple[int, ...]) -> None:
-    for name, network in (("generator", generator), ("critic", critic)):
-        has = getattr(
-            network, "members", ()
-        )  # plain layers would be one network shared by all members
-        if has != members:
-            raise ValueError(
-                f"the {name} has members {has}, but seed makes members {members}: "
-                "give train the same seeds as the networks."
-            )
+def check_whole(**numbers: int) -> None:
+    """Raise ValueError, with its name, for a number that is not a whole one of at least 1."""
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise ValueError(f"{name}={number!r}: give a whole number of at least 1.")
+
+
+def check_members(name: str, network: nn.Module, members: tuple[int, ...]) -> None:
+    """Raise ValueError unless there is a random stream for each member of the network."""
+    has = getattr(network, "members", ())  # plain layers would be one network shared by all members
+    if has != members:
+        raise ValueError(
+            f"the {name} has members {has}, the random streams {members}: "
+            "use the same seeds for both."
+        )
 
 
 @torch.no_grad()

@@ -490,12 +490,12 @@ WRONG = {
     "data below sigmoid": ({"generator": lambda: squashed("sigmoid")}, r"reaches \[0, 1\].*output="),
     "seed without members": (
         {"generator": lambda: players([0, 1])[0], "critic": lambda: players([0, 1])[1]},
-        "generator has members.*same seeds as the networks",
+        "generator has members.*same seeds",
     ),
-    "members without seeds": ({"seed": [0, 1]}, "generator has members.*same seeds as the networks"),
+    "members without seeds": ({"seed": [0, 1]}, "generator has members.*same seeds"),
     "plain layers cannot be members": (
         {"generator": lambda: nn.Linear(2, 2).double(), "critic": normalised, "seed": [0, 1]},
-        "generator has members.*same seeds as the networks",
+        "generator has members.*same seeds",
     ),
     "members of the critic": (
         {"critic": lambda: players([0, 1, 2])[1], "generator": lambda: players([0, 1])[0], "seed": [0, 1]},

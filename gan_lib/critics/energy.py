@@ -16,7 +16,7 @@ from gan_lib.networks import mlp
 from gan_lib.objectives import Objective
 from gan_lib.rng import Seed, Streams
 from gan_lib.training import adam, descend
-from gan_lib.training_checks import first_parameter
+from gan_lib.training_checks import check_members, check_whole, first_parameter
 
 ENERGIES = {
     "mean": lambda error: error.square().mean(-1),
@@ -130,13 +130,8 @@ def pretrain(
     """
     like = first_parameter(autoencoder)
     rng = Streams(seed, "pretrain", like.device)
-    if autoencoder.members != rng.members:
-        raise ValueError(
-            f"the autoencoder has members {autoencoder.members}, but seed makes members "
-            f"{rng.members}: give pretrain the same seeds as the network."
-        )
-    if steps < 1:
-        raise ValueError(f"steps={steps!r}: give a whole number of at least 1.")
+    check_members("autoencoder", autoencoder, rng.members)
+    check_whole(steps=steps, batch=batch)
     data = data.to(like.device) if hasattr(data, "to") else data
     descent, losses = (optimizer or adam())(autoencoder.parameters()), []
     for _ in range(steps):

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from gan_lib.callbacks import Progress
-from gan_lib.likelihood.observations import check_streams, check_whole
 from gan_lib.rng import Seed, Streams
 from gan_lib.training import CHECK_EVERY, TrainingDiverged, adam, descend
-from gan_lib.training_checks import first_parameter
+from gan_lib.training_checks import check_members, check_whole, first_parameter
 
 
 @dataclass
@@ -53,7 +52,7 @@ def fit(
     check_whole(steps=steps, batch=batch)
     like = first_parameter(model)
     draws, noise = (Streams(seed, f"fit {name}", like.device) for name in ("data", "noise"))
-    check_streams(model, draws)
+    check_members("model", model, draws.members)
     if data.dim != model.dim:
         raise ValueError(
             f"the model is made for dim={model.dim}, the data has {data.dim}: make them equal."

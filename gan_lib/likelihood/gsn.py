@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from gan_lib.likelihood.observations import (
     Bernoulli,
     Gaussian,
-    check_streams,
-    check_whole,
     normal_like,
     observation,
     prepared,
 )
 from gan_lib.networks import Linear, mlp
 from gan_lib.rng import Seed, Streams
+from gan_lib.training_checks import check_members, check_whole
 
 
 class GSN(nn.Module):
@@ -58,7 +57,7 @@ class GSN(nn.Module):
         same x again, so that the chain learns to come back from where it strays: the walkback of
         1305.6663, here with a fixed number of steps.
         """
-        check_streams(self, rng)
+        check_members("model", self, rng.members)
         x = current = prepared(self, x)
         self.observed.check(x)
         log_likelihood = 0.0
@@ -84,14 +83,14 @@ class GSN(nn.Module):
         Samples of the model only if the chains have mixed by then: look at `autocorrelation`.
         """
         check_whole(n=n, steps=steps)
-        check_streams(self, rng)
+        check_members("model", self, rng.members)
         for last in self._walk(self.observed.start(n, self.dim, rng), steps, rng):  # noqa: B007
             pass
         return last[1] if mean else last[0]
 
     @torch.no_grad()
     def _walk(self, x: Tensor, steps: int, rng: Streams) -> Iterator[tuple[Tensor, Tensor]]:
-        check_streams(self, rng)
+        check_members("model", self, rng.members)
         x = prepared(self, x)
         self.observed.check(x)
         for _ in range(steps):

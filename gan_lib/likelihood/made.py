@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gan_lib.likelihood.observations import Bernoulli, check_streams, check_whole, prepared
+from gan_lib.likelihood.observations import Bernoulli, prepared
 from gan_lib.networks import ACTIVATIONS, Linear
 from gan_lib.rng import Seed, Streams, resolve_device
+from gan_lib.training_checks import check_members, check_whole
 
 
 class MaskedLinear(Linear):
@@ -69,7 +70,7 @@ class MADE(nn.Module):
     def sample(self, n: int, rng: Streams) -> Tensor:
         """n independent samples `(*members, n, dim)`, in `dim` passes: x_i needs the x before it."""
         check_whole(n=n)
-        check_streams(self, rng)
+        check_members("model", self, rng.members)
         u = rng.uniform(n, self.dim)
         x = torch.zeros_like(u, dtype=next(self.parameters()).dtype)
         for i in self.order:

@@ -120,19 +120,3 @@ def prepared(model: nn.Module, x: Tensor) -> Tensor:
             f"members {model.members}: give these, or none to show all members the same data."
         )
     return x.to(like).expand(*model.members, *x.shape[-2:])
-
-
-def check_streams(model: nn.Module, rng: Streams) -> None:
-    """Raise ValueError unless `rng` has a stream for each member of the model."""
-    if rng.members != model.members:
-        raise ValueError(
-            f"the model has members {model.members}, the random streams {rng.members}: "
-            "use the same seeds for both."
-        )
-
-
-def check_whole(**numbers: int) -> None:
-    """Raise ValueError, with its name, for a number that is not a whole one of at least 1."""
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise ValueError(f"{name}={number!r}: give a whole number of at least 1.")

@@ -16,14 +16,13 @@ from torch.distributions import MultivariateNormal
 from gan_lib.likelihood.observations import (
     Bernoulli,
     Gaussian,
-    check_streams,
-    check_whole,
     log_normal,
     observation,
     prepared,
 )
 from gan_lib.networks import Linear, mlp
 from gan_lib.rng import Seed, Streams
+from gan_lib.training_checks import check_members, check_whole
 
 
 class VAE(nn.Module):
@@ -98,14 +97,14 @@ class VAE(nn.Module):
         `mean=True` gives E[x|z] instead, as most pictures do: smoother, and no sample of the model.
         """
         check_whole(n=n)
-        check_streams(self, rng)
+        check_members("model", self, rng.members)
         z = rng.normal(n, self.latent, dtype=next(self.parameters()).dtype)
         return self.decode(z) if mean else self.observed.sample(self.decoder(z), rng)
 
     def _draw(self, mean: Tensor, log_var: Tensor, k: int, rng: Streams) -> tuple[Tensor, Tensor]:
         """z = μ + σ ε `(*members, batch, k, latent)`, through which gradients pass, and log q(z|x)."""
         check_whole(k=k)
-        check_streams(self, rng)
+        check_members("model", self, rng.members)
         noise = rng.normal(mean.shape[-2], k, self.latent, dtype=mean.dtype)
         half = 0.5 * log_var.unsqueeze(-2)
         return mean.unsqueeze(-2) + half.exp() * noise, log_normal(noise) - half.sum(-1)
