@@ -21,8 +21,9 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn.functional import softplus
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.functional import to_pil_image, to_tensor
+from torch.utils.data import DataLoader
+from torchvision.datasets import MNIST
+from torchvision.transforms import Compose, Normalize, ToTensor
 
 from benchmarks.cases import Bench
 from gan_lib import data, images
@@ -72,25 +73,28 @@ def bare(steps: int) -> None:
     loop(steps, g, c, real, lambda: torch.randn(BATCH, GENERATOR[0]))
 
 
-class Pictures(list, Dataset):
-    """Digits as a folder of pictures would give them: one by one, each through a transform."""
+class Pictures(MNIST):
+    """Our digits in torchvision's own class: each sample is made a picture, then transformed."""
 
-    def __getitem__(self, i: int) -> torch.Tensor:
-        return to_tensor(super().__getitem__(i)).reshape(-1)
+    def __init__(self) -> None:
+        self.data = (255 * images.digits().x).round().to(torch.uint8).reshape(-1, 28, 28)
+        self.targets = torch.zeros(len(self.data), dtype=torch.int64)
+        self.transform = Compose([ToTensor(), Normalize((0.5,), (0.5,))])
+        self.target_transform = None
 
 
 def textbook(steps: int, pictures: Pictures) -> None:
     """Most tutorials: a DataLoader, plain Adam, critic not frozen, losses read at each step."""
-    g, c = layers(GENERATOR, nn.Sigmoid()), layers(CRITIC)
+    g, c = layers(GENERATOR, nn.Tanh()), layers(CRITIC)
     g_adam, c_adam = (torch.optim.Adam(net.parameters(), 1e-3, (0.5, 0.9)) for net in (g, c))
     criterion = nn.BCEWithLogitsLoss()
     loader, losses = DataLoader(pictures, BATCH, shuffle=True, drop_last=True), []
     while len(losses) < steps:
-        for x, _ in zip(loader, range(steps - len(losses)), strict=False):
+        for (x, _), _ in zip(loader, range(steps - len(losses)), strict=False):
             fake = g(torch.randn(BATCH, GENERATOR[0]))
             ones, zeros = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
             c_adam.zero_grad()
-            c_loss = criterion(c(x), ones) + criterion(c(fake.detach()), zeros)
+            c_loss = criterion(c(x.flatten(1)), ones) + criterion(c(fake.detach()), zeros)
             c_loss.backward()
             c_adam.step()
             g_adam.zero_grad()
@@ -169,9 +173,8 @@ def compare(
 
 def players(turns: int) -> None:
     """`train` against the same work by hand and against the textbook's form."""
-    pictures = Pictures(to_pil_image(x.reshape(28, 28)) for x in images.digits().x)
     forms = {"bare loop": bare, "gan_lib train": library}
-    forms["textbook form, with DataLoader"] = partial(textbook, pictures=pictures)
+    forms["textbook form, with DataLoader"] = partial(textbook, pictures=Pictures())
     compare("digits 784-256, batch 64", forms, 300, turns)
 
 
