@@ -950,6 +950,34 @@ REGISTRY = (
         "high = torch.hypot(f.unsqueeze(-1), f) < radius",
         "blur is measured by the long waves",
     ),
+    Mutation(
+        "conjugate-follows-formula-below",
+        "gan_lib/f_divergences.py",
+        "self.formula(t.clamp(low, high)))",
+        "self.formula(t.clamp(max=high)))",
+        "below its domain f* is the printed formula, not −f(0)",
+    ),
+    Mutation(
+        "kl-conjugate-without-shift",
+        "gan_lib/f_divergences.py",
+        "    formula=lambda t: (t - 1).exp(),",
+        "    formula=lambda t: t.exp(),",
+        "the conjugate of u log u without the −1",
+    ),
+    Mutation(
+        "hellinger-conjugate-slope",
+        "gan_lib/f_divergences.py",
+        "formula_prime=lambda t: (1 - t) ** -2,",
+        "formula_prime=lambda t: (1 - t) ** -1,",
+        "f*′ of squared Hellinger is not the inverse of f′",
+    ),
+    Mutation(
+        "jeffrey-slope-is-w",
+        "gan_lib/f_divergences.py",
+        "formula_prime=lambda t: (-log_lambertw(1 - t)).exp(),",
+        "formula_prime=lambda t: log_lambertw(1 - t).exp(),",
+        "f*′ of Jeffrey is W instead of 1/W",
+    ),
 )
 
 MUTATIONS = {mutation.name: mutation for mutation in REGISTRY}
