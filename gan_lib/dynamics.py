@@ -54,7 +54,7 @@ def _here(x: Tensor) -> Tensor:
 def vector_field(game: Game | Field, a: Tensor, b: Tensor) -> Tensor:
     """v(a, b) = (−∇_a loss_a, −∇_b loss_b), `(*members, p + q)`: where each player wants to go.
 
-    Differentiable in a and b. Mescheder et al. (2017), eq. 5.
+    Differentiable in a and b. Mescheder et al. (2017), The numerics of GANs.
     """
     a, b = _here(a), _here(b)
     if not isinstance(game, Game):

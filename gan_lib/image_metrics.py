@@ -42,7 +42,7 @@ def embed(images: Tensor, features: nn.Module | None = None) -> Tensor:
 def frechet_distance(real: Tensor, fake: Tensor, features: nn.Module | None = None) -> Tensor:
     """The Fréchet distance of real images `(n, 784)` and fakes `(*members, m, 784)`: `(*members,)`.
 
-    Heusel et al. (2017), section 4, by torchmetrics: the squared W₂ of two Gaussians with the means and
+    Heusel et al. (2017), by torchmetrics: the squared W₂ of two Gaussians with the means and
     covariances of the features. Biased upwards for few images (real digits against other real digits:
     about 50 for 400 and 300 of them, 11 for 2,000 and 2,000), so compare equal numbers only.
     """

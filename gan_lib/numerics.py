@@ -37,7 +37,7 @@ class _LogLambertW(torch.autograd.Function):
 def log_lambertw(x: Tensor) -> Tensor:
     """log W(e^x) with Lambert's W, the inverse of w e^w: no overflow, for any x, device and dtype.
 
-    Both derivatives are exact. Corless et al. (1996), On the Lambert W function, section 2.
+    Both derivatives are exact. Corless et al. (1996), On the Lambert W function.
     """
     return _LogLambertW.apply(x)
 

@@ -43,7 +43,7 @@ def non_saturating_generator_loss(real: Tensor | None, fake: Tensor) -> Tensor:
 def maximum_likelihood_generator_loss(real: Tensor | None, fake: Tensor) -> Tensor:
     """−E exp(σ⁻¹(D(G(z)))): with D = D* its gradient is that of KL(p_data‖p_g).
 
-    Goodfellow (2016), NIPS tutorial, section 3.2.5. exp overflows float32 beyond a logit of 88; use
+    Goodfellow (2016), NIPS tutorial, section 3.2.4. exp overflows float32 beyond a logit of 88; use
     float64 where D can be that sure.
     """
     return -fake.exp().mean(-1)

@@ -148,11 +148,11 @@ def r2(gamma: Number = 10.0) -> Penalty:
 
 
 def consistency(weight: Number = 2.0, margin: float = 0.0, features: float = 0.1) -> Penalty:
-    """λ₂ E max(0, d(D(x′), D(x″)) + 0.1 d(D₋(x′), D₋(x″)) − M′), CT-GAN (Wei et al. 2018, eq. 4).
+    """λ₂ E max(0, d(D(x′), D(x″)) + 0.1 d(D₋(x′), D₋(x″)) − M′), CT-GAN (Wei et al. 2018).
 
     x′ and x″ are data seen through two draws of dropout, D₋ what enters the last layer with weights, or
     the second part of a critic that returns (score, features). d is the squared difference, its mean for
-    features, as in the authors' code. `features`: the 0.1. It is meant beside `wgan_gp` (eq. 5).
+    features, as in the authors' code. `features`: the 0.1. It is meant beside `wgan_gp`.
     Raises ValueError, when called, for a critic without active dropout.
     """
 

@@ -42,7 +42,7 @@ def weight_layers(network: nn.Module) -> list[nn.Module]:
 def weight_matrix(layer: nn.Module, weight: Tensor | None = None) -> Tensor:
     """The weight that the layer uses (or `weight` in its place) as a matrix, `(*members, rows, columns)`.
 
-    A convolution's kernel `(out, in, h, w)` becomes `(out, in·h·w)`, as in Miyato et al. (2018, § 2.1).
+    A convolution's kernel `(out, in, h, w)` becomes `(out, in·h·w)`, as in Miyato et al. (2018, § 4).
     The norm of that matrix is not the operator norm of the convolution, which can be larger by a factor
     up to √(h·w): a pixel enters up to h·w patches.
     """

@@ -88,7 +88,7 @@ class Packed(nn.Module):
 def packed(critic: nn.Module, m: int) -> Packed:
     """The critic on groups of m samples: `(*members, batch, dim)` → its output for m · dim inputs.
 
-    PacGAN (Lin et al. 2018, section 3): m samples are judged together, all real or all fake, so a
+    PacGAN (Lin et al. 2018): m samples are judged together, all real or all fake, so a
     missing mode shows in how they differ. The critic's input size must be m · dim, and m must divide
     the batch; else ValueError. Images `(*members, batch, channels, …)` are stacked by channel.
     """

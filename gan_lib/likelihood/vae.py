@@ -148,8 +148,8 @@ def linear_gaussian(weight: Tensor, bias: Tensor, std: float) -> VAE:
     """A VAE that is solved: x = z W + b + std · noise, and an encoder that is the exact posterior.
 
     `weight` `(latent, dim)`, its rows orthogonal, because q(z|x) has a diagonal covariance; `bias`
-    `(dim,)`. The posterior is N(S W(x − b)/std², S) with S = (I + W Wᵀ/std²)⁻¹ (Bishop 2006, eq. 2.116).
-    Raises ValueError if the rows are not orthogonal.
+    `(dim,)`. The posterior is N(S W(x − b)/std², S) with S = (I + W Wᵀ/std²)⁻¹ (Bishop 2006, eq. 2.116
+    and 2.117). Raises ValueError if the rows are not orthogonal.
     """
     gram = weight @ weight.mT
     if not torch.allclose(gram, gram.diag().diag(), atol=1e-9 * float(gram.max())):
