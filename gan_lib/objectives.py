@@ -97,7 +97,7 @@ maximum_likelihood = Objective(
     "maximum-likelihood",
     cross_entropy,
     maximum_likelihood_generator_loss,
-    "Goodfellow 2016, § 3.2.5",
+    "Goodfellow 2016, § 3.2.4",
     optimal=_log_ratio,
 )
 
@@ -133,7 +133,7 @@ hinge = Objective(  # each sample has its own margin: relu first, then the mean
     "hinge",
     lambda real, fake: relu(1 - real).mean(-1) + relu(1 + fake).mean(-1),
     _wants_high_scores,
-    "Lim and Ye 2017, § 3; Miyato et al. 2018, eq. 17",
+    "Lim and Ye 2017, § 3; Miyato et al. 2018, eqs. 16 and 17",
     optimal=torch.sign,
 )
 

@@ -119,7 +119,7 @@ categorical = Objective(
     "categorical",
     _categorical_critic_loss,
     _categorical_generator_loss,
-    "Springenberg 2016 (CatGAN), § 3",
+    "Springenberg 2016 (CatGAN)",
     output="K ≥ 2 class logits: use mlp([inputs, …, K]) or classifier_critic",
 )
 """The critic is sure on data, uses all K classes equally and is unsure on samples, so it maximises
