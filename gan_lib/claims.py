@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-RECORDS: dict[
-    str, Claim
-] = {}  # this notebook's claims by text: re-running a cell replaces its claim
+from gan_lib.tables import Measured, Table
+
+RECORDS: dict[str, Claim] = {}  # by text: re-running a cell replaces its claim
 
 
 class ClaimError(AssertionError):
@@ -121,32 +121,10 @@ def verify(
         raise ClaimError(f"{text}: expected {claim.requirement()}, measured {claim.summary()}")
 
 
-def table():
+def table() -> Table:
     """What this chapter verified: one row a claim so far, built from the records."""
-    return ClaimTable(list(RECORDS.values()))
-
-
-class ClaimTable:
-    """The claims of a chapter as a table, in HTML and as plain text."""
-
-    def __init__(self, claims: list[Claim]):
-        self.claims = claims
-
-    def __repr__(self) -> str:
-        return "\n".join(str(claim) for claim in self.claims)
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(c.text)}</td>"
-            f'<td><span class="measured">{c.summary()}</span></td>'
-            f"<td>{html.escape(c.requirement())}</td><td>{html.escape(c.source)}</td></tr>"
-            for c in self.claims
-        )
-        head = "".join(f"<th>{h}</th>" for h in ("Claim", "Measured", "Required", "Source"))
-        return (
-            f'<div class="gan-claims-scroll"><table class="gan-claims"><thead><tr>{head}</tr></thead>'
-            f"<tbody>{rows}</tbody></table></div>"
-        )
+    rows = [(c.text, Measured(c.summary()), c.requirement(), c.source) for c in RECORDS.values()]
+    return Table(("Claim", "Measured", "Required", "Source"), rows)
 
 
 def _judge(kind: str, bound, x: np.ndarray, atol: float, rtol: float) -> tuple[np.ndarray, str]:
