@@ -263,3 +263,11 @@ def test_wrong_input_is_explained():
         iterate(bilinear(), STEPS["implicit"], A, B, 0.1, 0)
     with pytest.raises(ValueError, match="give the same"):
         iterate(bilinear(), STEPS["implicit"], A, B.expand(2, 1), 0.1, 1)
+
+
+def test_what_follows_a_step_leaves_its_memory_alone():
+    """An optimistic step needs the field of the step before, also where a clip comes in between."""
+    game, one = bilinear(), torch.ones(1, dtype=torch.float64)
+    plain = iterate(game, STEPS["optimistic"], one, one, 0.1, 20)
+    followed = iterate(game, STEPS["optimistic"], one, one, 0.1, 20, after=lambda a, b: (a, b))
+    assert all(torch.equal(x, y) for x, y in zip(plain, followed, strict=True))
