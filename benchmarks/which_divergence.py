@@ -1,0 +1,157 @@
+"""Train f-GANs on digits, several divergences and both forms of the generator's cost; store their scores.
+
+    python -m benchmarks.which_divergence --steps 3000 --seed 0
+
+All games run as one ensemble: about ten minutes on one busy core.
+"""
+
+import argparse
+import base64
+import datetime
+import json
+import platform
+import re
+import time
+import zlib
+from pathlib import Path
+
+import torch
+
+from gan_lib import data, images
+from gan_lib.callbacks import Progress
+from gan_lib.features import feature_network
+from gan_lib.image_metrics import embed, frechet, precision_recall
+from gan_lib.images import Images
+from gan_lib.networks import mlp
+from gan_lib.objectives import Objective, f_gan
+from gan_lib.rng import Streams, member_seeds
+from gan_lib.training import adam, sample, train
+
+ROOT = Path(__file__).resolve().parents[1]
+ROWS = ("Pearson", "KL", "squared Hellinger", "Jensen-Shannon", "reverse KL")
+GAMES = [(row, form) for form in ("own", "non-saturating") for row in ROWS]
+MEMBERS = 5  # seeds a game, the same for every game
+NOISE = data.normal(32)
+
+
+def together(objectives: list[Objective], n: int) -> Objective:
+    """One objective for an ensemble in which each block of n members plays a game of its own."""
+
+    def blocks(loss: str, real, fake):
+        reals = [None] * len(objectives) if real is None else real.split(n)
+        games = zip(objectives, reals, fake.split(n), strict=True)
+        return torch.cat([getattr(o, loss)(r, f) for o, r, f in games])
+
+    return Objective(
+        "together",
+        lambda real, fake: blocks("critic_loss", real, fake),
+        lambda real, fake: blocks("generator_loss", real, fake),
+        "one objective a block of members",
+    )
+
+
+def pool(x):
+    """Images `(*members, n, 784)` at half the resolution, `(*members, n, 196)`: 2 × 2 means."""
+    return x.unflatten(-1, (14, 2, 14, 2)).mean((-3, -1)).flatten(-2)
+
+
+def enlarge(x):
+    """Images of 14 × 14 pixels as 28 × 28, each pixel four times: what the classifier wants."""
+    return x.unflatten(-1, (14, 1, 14, 1)).expand(*x.shape[:-1], 14, 2, 14, 2).flatten(-4)
+
+
+def play(steps: int, seed: int, callbacks=()):
+    """Every game, MEMBERS times: generator (games · MEMBERS members) and history."""
+    digits = images.digits("train")
+    seeds = member_seeds(seed, MEMBERS) * len(GAMES)
+    options = {"dtype": torch.float32, "device": "cpu"}
+    generator = mlp([32, 128, 196], seeds, output="sigmoid", **options)
+    critic = mlp([196, 128, 1], seeds, activation="leaky_relu", scalar=True, **options)
+    objective = together([f_gan(row, form == "non-saturating") for row, form in GAMES], MEMBERS)
+    history = train(
+        generator,
+        critic,
+        Images(pool(digits.x), digits.y),
+        NOISE,
+        objective,
+        steps,
+        optimizer=adam(1e-3),
+        seed=seeds,
+        callbacks=callbacks,
+    )
+    return generator, history
+
+
+def scores(x, reference):
+    """What is stored of samples `(members, n, 196)`: lists of one number a member."""
+    network, big = feature_network("cpu"), enlarge(x)
+    features = embed(big)
+    digit = torch.stack([network.logits(one).argmax(-1) for one in big])
+    share = torch.nn.functional.one_hot(digit, 10).double().mean(-2)
+    quality = precision_recall(reference, features)
+    return {
+        "frechet": frechet(reference.expand(len(x), -1, -1), features),
+        "precision": quality.precision,
+        "recall": quality.recall,
+        "classes": (share >= 0.01).sum(-1),
+    }
+
+
+def full_run(steps: int, seed: int, m: int = 500) -> dict:
+    """Train, then judge m samples a member against m training images; m test images as a yardstick."""
+    began = time.process_time()
+    generator, _ = play(steps, seed, [Progress("digits")])
+    seeds = member_seeds(seed, MEMBERS) * len(GAMES)
+    x = sample(generator, NOISE.sample(m, Streams(seeds, "judge"), dtype=torch.float32))
+    reference = embed(enlarge(pool(images.digits("train").x[:m])))
+    measured = scores(x, reference)
+    test = scores(pool(images.digits("test").x[:m]).unsqueeze(0), reference)
+    shown = (255 * x[::MEMBERS, :10]).round().to(torch.uint8).numpy().tobytes()
+    return {
+        "steps": steps,
+        "games": GAMES,
+        "scores": {k: by_game(v) for k, v in measured.items()},
+        "test_images": {k: round(float(v), 4) for k, v in test.items()},
+        "cpu_minutes": round((time.process_time() - began) / 60, 1),
+        "samples": base64.b85encode(zlib.compress(shown, 9)).decode(),
+    }
+
+
+def by_game(values) -> list:
+    """`(games · MEMBERS,)` as one list a game."""
+    return [[round(float(v), 4) for v in game] for game in values.split(MEMBERS)]
+
+
+def first_steps(seed: int, steps: int = 30) -> dict:
+    """The losses of the first steps, of the first member of each game: quick to compare anywhere."""
+    history = play(steps, seed)[1]
+    names = ("critic_loss", "generator_loss")
+    return {name: getattr(history, name)[:, ::MEMBERS].tolist() for name in names}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "which_divergence.json")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    info = Path("/proc/cpuinfo")  # platform.processor() is empty on most Linux systems
+    cpu = re.search(r"model name\s*: (.*)", info.read_text() if info.exists() else "")
+    command = f"python -m benchmarks.which_divergence --steps {args.steps} --seed {args.seed}"
+    run = {
+        "seed": args.seed,
+        "command": command,
+        "date": datetime.date.today().isoformat(),
+        "hardware": f"{cpu[1] if cpu else platform.processor()}, one thread",
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        **full_run(args.steps, args.seed),
+        "first_steps": first_steps(args.seed),
+    }
+    args.out.parent.mkdir(exist_ok=True)
+    args.out.write_text(json.dumps(run, indent=1) + "\n")
+    print(args.out, run["cpu_minutes"], "CPU minutes")
+
+
+if __name__ == "__main__":
+    main()
