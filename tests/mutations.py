@@ -1104,6 +1104,58 @@ REGISTRY = (
         "formula_prime=lambda t: log_lambertw(1 - t).exp(),",
         "f*′ of Jeffrey is W instead of 1/W",
     ),
+    Mutation(
+        "two-lines-in-one-place",
+        "gan_lib/data.py",
+        "return TwoLines(0.0), TwoLines(distance)",
+        "return TwoLines(0.0), TwoLines(0.0)",
+        "the generator's line lies on that of the data at every distance",
+    ),
+    Mutation(
+        "clip-before-step",
+        "gan_lib/training.py",
+        "            for _ in range(k):\n"
+        "                real = draw()\n"
+        "                with torch.no_grad():  # the critic's step must not reach into the generator\n"
+        "                    fake = generate()\n"
+        "                critic_loss, penalty = critic_losses(real, fake)\n"
+        '                descend(run.optimizers["critic"], critic_loss + penalty)\n'
+        "                for hook in after_critic:\n"
+        "                    hook(critic)\n",
+        "            for _ in range(k):\n"
+        "                for hook in after_critic:\n"
+        "                    hook(critic)\n"
+        "                real = draw()\n"
+        "                with torch.no_grad():\n"
+        "                    fake = generate()\n"
+        "                critic_loss, penalty = critic_losses(real, fake)\n"
+        '                descend(run.optimizers["critic"], critic_loss + penalty)\n',
+        "weights are clipped before the critic's step, and leave the box in it",
+    ),
+    Mutation(
+        "fit-clips-before-step",
+        "gan_lib/fitting.py",
+        '        x = real.sample(batch, rng["train real"], dtype=first.dtype)\n'
+        '        y = fake.sample(batch, rng["train fake"], dtype=first.dtype)\n'
+        '        penalty = sum(p(critic, x, y, rng["penalty"]) for p in regularizers)\n'
+        "        descend(optimizer, objective.critic_loss(critic(x), critic(y)) + penalty)\n"
+        "        for hook in after_critic:\n"
+        "            hook(critic)\n",
+        "        for hook in after_critic:\n"
+        "            hook(critic)\n"
+        '        x = real.sample(batch, rng["train real"], dtype=first.dtype)\n'
+        '        y = fake.sample(batch, rng["train fake"], dtype=first.dtype)\n'
+        '        penalty = sum(p(critic, x, y, rng["penalty"]) for p in regularizers)\n'
+        "        descend(optimizer, objective.critic_loss(critic(x), critic(y)) + penalty)\n",
+        "a critic fitted alone is clipped before its step",
+    ),
+    Mutation(
+        "wasserstein-generator-sign",
+        "gan_lib/objectives.py",
+        "    return -fake.mean(-1)\n",
+        "    return fake.mean(-1)\n",
+        "the generator wants low scores",
+    ),
 )
 
 MUTATIONS = {mutation.name: mutation for mutation in REGISTRY}
