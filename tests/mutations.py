@@ -1156,6 +1156,13 @@ REGISTRY = (
         "    return fake.mean(-1)\n",
         "the generator wants low scores",
     ),
+    Mutation(
+        "potentials-shifted-apart",
+        "gan_lib/transport.py",
+        "u - level, v + level, costs",
+        "u - level, v, costs",
+        "only one of the two potentials is shifted to the gauge",
+    ),
 )
 
 MUTATIONS = {mutation.name: mutation for mutation in REGISTRY}
