@@ -8,7 +8,7 @@ the batch alone, so members never mix.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -219,6 +219,36 @@ def tempered(objective: Objective | str, temperature: float | Tensor) -> Objecti
         objective.source,
         objective.paired,
         optimal=best and (lambda r: column.to(r) * best(r)),
+    )
+
+
+def side_by_side(objectives: Sequence[Objective | str], n: int) -> Objective:
+    """One objective for an ensemble in which each block of n members plays a game of its own.
+
+    Takes scores `(len(objectives) · n, batch)`; so many games cost one training run. Raises ValueError
+    for an objective of more than a score and for another number of members.
+    """
+    games = [get_objective(objective) for objective in objectives]
+    if other := [game.name for game in games if game.output != "score"]:
+        raise ValueError(
+            f"{', '.join(other)}: no objective of scores, so it cannot be put beside others."
+        )
+
+    def blocks(loss: str, real: Tensor | None, fake: Tensor) -> Tensor:
+        if len(fake) != len(games) * n:
+            raise ValueError(
+                f"{len(games)} games of {n} members need {len(games) * n} members, not {len(fake)}."
+            )
+        reals = [None] * len(games) if real is None else real.split(n)
+        parts = zip(games, reals, fake.split(n), strict=True)
+        return torch.cat([getattr(game, loss)(r, f) for game, r, f in parts])
+
+    return Objective(
+        "side by side: " + ", ".join(game.name for game in games),
+        lambda real, fake: blocks("critic_loss", real, fake),
+        lambda real, fake: blocks("generator_loss", real, fake),
+        "; ".join(dict.fromkeys(game.source for game in games)),
+        any(game.paired for game in games),
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from gan_lib import data
+from gan_lib.critics.energy import energy_based
 from gan_lib.divergences import f_divergence, gaussian_f_divergence, jsd
 from gan_lib.f_divergences import ROWS, weighted_jensen_shannon
 from gan_lib.objectives import (
@@ -23,6 +24,7 @@ from gan_lib.objectives import (
     non_saturating,
     relativistic,
     relativistic_average,
+    side_by_side,
     tempered,
     value,
     wasserstein,
@@ -570,3 +572,32 @@ def test_found_by_name_or_given_as_it_is(objective):
     assert objective.source
     own = Objective("own", objective.critic_loss, objective.generator_loss, "")
     assert get_objective(own) is own
+
+
+# ------------------------------------------------------------------------------ games side by side
+
+
+def test_games_side_by_side_are_the_games_alone():
+    names, n = ("minimax", "wasserstein", "relativistic"), 2
+    both = side_by_side(names, n)
+    real, fake = torch.randn(
+        2, 6, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
+    alone = [OBJECTIVES[name] for name in names]
+    for i, game in enumerate(alone):
+        block = slice(n * i, n * i + n)
+        for loss in ("critic_loss", "generator_loss"):
+            assert torch.equal(
+                getattr(both, loss)(real, fake)[block],
+                getattr(game, loss)(real[block], fake[block]),
+            )
+    assert both.paired and not side_by_side(names[:2], n).paired
+    unpaired = side_by_side(names[:2], n).generator_loss(None, fake[:4])
+    assert torch.equal(unpaired[2:], OBJECTIVES["wasserstein"].generator_loss(None, fake[2:4]))
+
+
+def test_games_side_by_side_need_their_members_and_scores():
+    with pytest.raises(ValueError, match="2 games of 3 members need 6 members, not 5"):
+        side_by_side(["minimax", "hinge"], 3).critic_loss(torch.zeros(5, 4), torch.zeros(5, 4))
+    with pytest.raises(ValueError, match="energy-based: no objective of scores"):
+        side_by_side(["minimax", energy_based(1.0)], 1)
