@@ -22,7 +22,8 @@ def measured(value: float | None, spec: str = ".4g") -> str:
 class Table:
     """Rows of text under a head; the first cell of a row names it. Shown in HTML and as plain text.
 
-    Cells are strings, or what `measured` returns. Raises ValueError for a row longer or shorter than the head.
+    Cells are strings, or what `measured` returns. Raises ValueError for a row longer or shorter than the
+    head.
     """
 
     def __init__(self, head: Sequence[str], rows: Iterable[Sequence[str]]):
