@@ -23,7 +23,7 @@ from gan_lib.features import feature_network
 from gan_lib.image_metrics import embed, frechet, precision_recall
 from gan_lib.images import Images
 from gan_lib.networks import mlp
-from gan_lib.objectives import Objective, f_gan
+from gan_lib.objectives import f_gan, side_by_side
 from gan_lib.rng import Streams, member_seeds
 from gan_lib.training import adam, sample, train
 
@@ -32,22 +32,6 @@ ROWS = ("Pearson", "KL", "squared Hellinger", "Jensen-Shannon", "reverse KL")
 GAMES = [(row, form) for form in ("own", "non-saturating") for row in ROWS]
 MEMBERS = 5  # seeds a game, the same for every game
 NOISE = data.normal(32)
-
-
-def together(objectives: list[Objective], n: int) -> Objective:
-    """One objective for an ensemble in which each block of n members plays a game of its own."""
-
-    def blocks(loss: str, real, fake):
-        reals = [None] * len(objectives) if real is None else real.split(n)
-        games = zip(objectives, reals, fake.split(n), strict=True)
-        return torch.cat([getattr(o, loss)(r, f) for o, r, f in games])
-
-    return Objective(
-        "together",
-        lambda real, fake: blocks("critic_loss", real, fake),
-        lambda real, fake: blocks("generator_loss", real, fake),
-        "one objective a block of members",
-    )
 
 
 def pool(x):
@@ -67,7 +51,7 @@ def play(steps: int, seed: int, callbacks=()):
     options = {"dtype": torch.float32, "device": "cpu"}
     generator = mlp([32, 128, 196], seeds, output="sigmoid", **options)
     critic = mlp([196, 128, 1], seeds, activation="leaky_relu", scalar=True, **options)
-    objective = together([f_gan(row, form == "non-saturating") for row, form in GAMES], MEMBERS)
+    objective = side_by_side([f_gan(row, form == "non-saturating") for row, form in GAMES], MEMBERS)
     history = train(
         generator,
         critic,

@@ -57,4 +57,8 @@ def log1mexp(x: Tensor) -> Tensor:
 def chi_square(log_p: Tensor, log_q: Tensor) -> Tensor:
     """(p − q)²/q from logarithms: p may be e^400 times as large as q."""
     r = log_p - log_q
-    return torch.exp(log_q + 2 * (r.clamp(min=0) + log1mexp(r.abs())))
+    near = r.abs() < 1  # there the other formula takes the logarithm of 0, which has no slope
+    close = torch.exp(log_q) * torch.expm1(torch.where(near, r, 0.0)).square()
+    apart = torch.where(near, 1.0, r)
+    far = torch.exp(log_q + 2 * (apart.clamp(min=0) + log1mexp(apart.abs())))
+    return torch.where(near, close, far)

@@ -490,3 +490,12 @@ def test_unknown_row_lists_the_known_and_a_row_is_itself():
 def test_weights_must_lie_between_0_and_1(pi):
     with pytest.raises(ValueError, match="strictly between 0 and 1"):
         weighted_jensen_shannon(torch.tensor(pi))
+
+
+def test_chi_square_has_a_slope_where_the_densities_are_equal():
+    """The slope in log p is 2 (p − q) p/q, so 0 there; on both sides of |log p/q| = 1 it is that too."""
+    log_p = torch.tensor([-1.0, -0.5, -2.5, 3.0], dtype=torch.float64, requires_grad=True)
+    log_q = torch.tensor([-1.0, -1.0, -1.0, -1.0], dtype=torch.float64)
+    (slope,) = torch.autograd.grad(chi_square(log_p, log_q).sum(), log_p)
+    p, q = log_p.detach().exp(), log_q.exp()
+    assert (slope - 2 * (p - q) * p / q).abs().max() < 1e-11
