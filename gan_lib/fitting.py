@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from gan_lib.objectives import Objective, get_objective
 from gan_lib.rng import Seed, Streams
-from gan_lib.training import adam, descend
+from gan_lib.training import adam, descend, sample
 from gan_lib.training_checks import check_members, check_whole, first_parameter
+
+
+class Fakes:
+    """The distribution of G(z), z from `noise`, with G at rest: a `sample` as in `gan_lib.data`."""
+
+    def __init__(self, generator: nn.Module, noise):
+        self.generator, self.noise = generator, noise
+
+    def sample(self, m: int, rng: Streams, dtype: torch.dtype = torch.float64) -> Tensor:
+        return sample(self.generator, self.noise.sample(m, rng, dtype))
 
 
 def fit_critic(

@@ -168,6 +168,11 @@ def sgd(lr: float = 0.1, momentum: float = 0.0) -> Callable:
     return lambda parameters: torch.optim.SGD(parameters, lr, momentum, fused=True)
 
 
+def rmsprop(lr: float = 1e-3) -> Callable:
+    """RMSProp, the rule of Arjovsky et al. (2017), Algorithm 1: no momentum, which clipping would fight."""
+    return lambda parameters: torch.optim.RMSprop(parameters, lr)
+
+
 @dataclass
 class History:
     """What happened: losses `(steps, *members)` without penalties, plus what the callbacks recorded.

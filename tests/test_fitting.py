@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from gan_lib import data, divergences
-from gan_lib.fitting import fit_critic
+from gan_lib.fitting import Fakes, fit_critic
 from gan_lib.networks import mlp
 from gan_lib.objectives import OBJECTIVES
 from gan_lib.regularizers import clip_weights, gradient_penalty
 from gan_lib.rng import Streams
-from gan_lib.training import adam, sample, sgd
+from gan_lib.training import adam, rmsprop, sample, sgd
 
 P, Q = data.gaussian(0.0), data.gaussian(0.8, 0.9)
 GRID = torch.linspace(-2.5, 3, 45, dtype=torch.float64).unsqueeze(-1)
@@ -97,3 +97,23 @@ def test_regularizers_and_hooks_take_part():
 def test_wrong_input_names_the_fix(options, message):
     with pytest.raises(ValueError, match=message):
         fit_critic(critic(), P, Q, **options)
+
+
+def test_fakes_are_the_generator_of_the_noise_and_leave_no_graph():
+    generator, noise = mlp([2, 8, 3], [0, 1], device="cpu"), data.normal(2)
+    drawn = Fakes(generator, noise).sample(5, Streams([0, 1], "z"))
+    assert torch.equal(drawn, generator(noise.sample(5, Streams([0, 1], "z"))))
+    assert drawn.shape == (2, 5, 3) and not drawn.requires_grad
+
+
+def test_rmsprop_moves_each_weight_by_its_own_scale_and_has_no_momentum():
+    """One step of size lr·g/√(0.01 g²) = 10 lr whatever the gradient; where it stops being, the weight stays."""
+    weights = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True)
+    optimizer = rmsprop(0.01)([weights])
+    (weights * torch.tensor([3.0, 500.0])).sum().backward()
+    optimizer.step()
+    expected = torch.tensor([0.9, -2.1], dtype=torch.float64)
+    assert torch.allclose(weights, expected, atol=1e-6)
+    weights.grad = torch.zeros(2, dtype=torch.float64)
+    optimizer.step()
+    assert torch.allclose(weights, expected, atol=1e-6)
