@@ -1,5 +1,9 @@
-"""Execute stale notebooks in parallel and write them back in canonical form."""
+"""Execute stale notebooks in parallel, write them back in canonical form, note what they took."""
 
+import datetime
+import json
+import platform
+import re
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -8,16 +12,54 @@ from tqdm import tqdm
 
 from tools import notebooks, runner
 from tools.freshness import stamp, why_stale
-from tools.paths import chapter_name, chapters
+from tools.paths import BOOK, ROOT, chapter_name, chapters
+
+TIMES = ROOT / "results" / "times.json"
+
+
+def children_seconds():
+    """CPU seconds of the processes that this one has started and seen end; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def hardware():
+    """The processor's name, as the other stored results say it."""
+    info = Path("/proc/cpuinfo")
+    cpu = info.exists() and re.search(r"model name\s*: (.*)", info.read_text(encoding="utf-8"))
+    return f"{cpu[1] if cpu else platform.processor()}, one thread"
 
 
 def execute(path):
     """Run one notebook and write it back; on failure the old file stays as it is."""
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), children_seconds()
     result = runner.run(path)
     if result.failure is None:
         notebooks.write(stamp(notebooks.normalise(result.nb)), path)
-    return result.failure, len(result.claims), time.perf_counter() - began
+    spent = {"wall_seconds": round(time.perf_counter() - began, 1)}
+    if cpu is not None:  # the kernel has ended and was waited for: all that it used is counted
+        spent["cpu_seconds"] = round(children_seconds() - cpu, 1)
+    return result.failure, len(result.claims), spent
+
+
+def record(path, spent, processes, file=TIMES):
+    """Keep what one execution of a chapter took; the newest one replaces the one before."""
+    if not path.is_relative_to(BOOK):
+        return
+    stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    today = datetime.date.today().isoformat()
+    stored[chapter_name(path)] = spent | {
+        "date": today,
+        "hardware": hardware(),
+        "processes": processes,
+    }
+    temporary = file.with_name(file.name + ".part")
+    temporary.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    temporary.replace(file)
 
 
 def choose(names, part, force):
@@ -47,11 +89,13 @@ def main(names=(), part=None, force=False, processes=2):
         waiting = {pool.submit(execute, path): path for path, _ in todo}
         for future in as_completed(waiting):
             path = waiting[future]
-            failure, claims, seconds = future.result()
+            failure, claims, spent = future.result()
+            if failure is None:
+                record(path, spent, min(processes, len(todo)))
             verdict = (
                 f"FAILED   {chapter_name(path)}" if failure else f"done     {chapter_name(path)}"
             )
-            bar.write(f"{verdict} in {seconds:.0f} s, {claims} claims verified")
+            bar.write(f"{verdict} in {spent['wall_seconds']:.0f} s, {claims} claims verified")
             bar.update()
             failures += [(path, failure)] if failure else []
     for path, failure in failures:
