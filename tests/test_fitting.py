@@ -107,7 +107,7 @@ def test_fakes_are_the_generator_of_the_noise_and_leave_no_graph():
 
 
 def test_rmsprop_moves_each_weight_by_its_own_scale_and_has_no_momentum():
-    """One step of size lr·g/√(0.01 g²) = 10 lr whatever the gradient; where it stops being, the weight stays."""
+    """One step of size lr·g/√(0.01 g²) = 10 lr whatever the gradient; where it ends, the weight stays."""
     weights = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True)
     optimizer = rmsprop(0.01)([weights])
     (weights * torch.tensor([3.0, 500.0])).sum().backward()

@@ -47,7 +47,7 @@ def loss_sensitive(weight: float = 1.0, scale: float = 1.0, p: float = 1.0) -> O
     sample against the i-th fake, so both batches have the same size. For data and losses that are
     Lipschitz the paper shows that at the optimum the samples follow the density of the data.
 
-    Needs `with_samples(critic)` with L ≥ 0, as in the paper: otherwise a critic that lowers L everywhere gains
+    Needs `with_samples(critic)` with L ≥ 0, as in the paper: a critic that lowers L everywhere would gain
     without end. Raises ValueError if a weight or scale is not positive, or p < 1.
     """
     for name, number in (("weight", weight), ("scale", scale)):
