@@ -7,9 +7,10 @@ import nbformat
 import pytest
 import yaml
 
+from tools import runner
 from tools.paths import BOOK, ROOT, chapter_name, chapters
 
-SOURCES = ("000", "001", "002", "003", "004")
+SOURCES = ("000", "001", "002", "003", "004", "book")  # `book`: what this book says itself
 
 # The course's chapters, written or planned.
 CHAPTERS = frozenset(
@@ -33,7 +34,7 @@ REQUIRED = {"source", "section", "chapter", "says", "slip"}
 OPTIONAL = {"correction", "also", "also_in", "why_not"}
 
 # 000 has numbered sections, and its ids carry the number.
-ID = re.compile(r"(000-\d|00[1-4])(-[a-z0-9]+)+")
+ID = re.compile(r"(000-\d|00[1-4]|book)(-[a-z0-9]+)+")
 
 
 class UniqueKeys(yaml.SafeLoader):
@@ -115,6 +116,8 @@ def test_entry_is_well_formed(name):
     assert entry["source"] in SOURCES and name.startswith(entry["source"] + "-")
     if entry["source"] == "000":
         assert entry["section"].startswith(f"§{name.split('-')[1]}")
+    if entry["source"] == "book":
+        assert entry["section"] == entry["chapter"] and not entry["slip"]
     assert isinstance(entry["slip"], bool)
     assert isinstance(entry["says"], str) and len(entry["says"]) >= 10
     assert "\n" not in entry["says"]
@@ -138,6 +141,12 @@ def test_claims_name_statements_of_their_chapter(chapter):
     assert not unknown, f"not in statements.yml: {unknown}"
     elsewhere = sorted(name for name in claimed if home not in homes(STATEMENTS[name]))
     assert not elsewhere, f"another chapter's; list {home} under also_in: {elsewhere}"
+
+
+def test_every_claim_names_a_statement(chapter):
+    claims = runner.claims_of(nbformat.read(chapter, as_version=4))
+    untied = [claim["text"] for claim in claims if not claim["statement"]]
+    assert not untied, f"claims without a statement: {untied}"
 
 
 def test_every_statement_of_a_chapter_is_claimed_or_excused(chapter):
