@@ -80,7 +80,7 @@ def test_parameters_come_first(chapter, nb):
 def test_colab_cell_is_the_common_one(nb):
     second = code_cells(nb)[1]
     assert tags(second) == ["hide-cell", "colab"]
-    assert second.source == colab_cell().source, "run `python -m tools text` and `new` again"
+    assert second.source == colab_cell().source, "run `make execute`"
 
 
 def test_pictures_are_described(nb):

@@ -69,6 +69,8 @@ def choose(names, part, force):
         if missing:
             raise SystemExit(f"There is no notebook {missing[0]}.")
     paths = [Path(n).resolve() for n in names] or chapters(part)
+    for path in paths:
+        notebooks.renew_colab_cell(path)
     reasons = {path: "asked for" if force else why_stale(path) for path in paths}
     fresh = [path for path in paths if not reasons[path]]
     for path in fresh:

@@ -23,7 +23,8 @@ import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("gan_lib") is None:
     source = "gan_lib @ git+{url}"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, "mlxtend"]
+    others = ["mlxtend", "pot", "torchmetrics", "lightning-utilities"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *others]
     subprocess.run(pip, check=False)
     importlib.invalidate_caches()
     if importlib.util.find_spec("gan_lib") is None:
@@ -116,6 +117,16 @@ def colab_cell():
     cell.metadata["tags"] = ["hide-cell", "colab"]
     cell.metadata["mystnb"] = {"code_prompt_show": "Show the set-up for Google Colab"}
     return cell
+
+
+def renew_colab_cell(path):
+    """Bring the Colab cell of a chapter up to date; it shows nothing, so nothing has to run again."""
+    nb = read(path)
+    for cell in nb.cells:
+        if "colab" in tags(cell) and cell.source != colab_cell().source:
+            cell.source = colab_cell().source
+            write(normalise(nb), path)
+            return
 
 
 def with_colab_cell(nb):
