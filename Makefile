@@ -7,6 +7,7 @@ help:
 	@echo "make test                 every check; PART=theory runs the notebooks of one part only"
 	@echo "make execute              run stale notebooks, write outputs back; NOTEBOOK=path, PART=theory, FORCE=1"
 	@echo "make mutate               plant known bugs, expect red; NOTEBOOK=game/minimax, MUTATION=name, BATTERY=1"
+	@echo "make ledger               run what the ledger of claims lacks; NOTEBOOK=game/minimax, KIND=seeds"
 	@echo "make serve                show the built site on http://localhost:8000"
 	@echo "make lab                  open the chapters in JupyterLab"
 	@echo "make bench                speed of training against a hand-written loop"
@@ -25,4 +26,7 @@ execute:
 mutate:
 	@$(TOOLS) mutate $(if $(NOTEBOOK),--notebook $(NOTEBOOK)) $(if $(MUTATION),--mutation $(MUTATION)) $(if $(PART),--part $(PART)) $(if $(BATTERY),--battery)
 
-.PHONY: help book test execute mutate serve lab bench setup clean
+ledger:
+	@$(TOOLS) ledger $(if $(NOTEBOOK),--notebook $(NOTEBOOK)) $(if $(PART),--part $(PART)) $(if $(KIND),--kind $(KIND))
+
+.PHONY: help book test execute mutate ledger serve lab bench setup clean

@@ -11,6 +11,7 @@ COMMANDS = {
     "test": "lint, build, then every test: library, notebooks, site (--part theory: one part)",
     "execute": "run the notebooks that are stale and write their outputs back",
     "mutate": "plant known bugs in gan_lib and see that the chapters notice",
+    "ledger": "run what the ledger lacks: chapters over seeds 0-9 and under their mutations",
     "serve": "show the built site on http://localhost:8000",
     "lab": "open the chapters in JupyterLab",
     "bench": "measure the speed of training against a hand-written loop",
@@ -29,7 +30,10 @@ def parser():
     made["execute"].add_argument("notebook", nargs="*", help="only these notebooks")
     made["execute"].add_argument("--force", action="store_true", help="also the fresh ones")
     made["execute"].add_argument("--processes", type=int, default=2)
-    for name in ("execute", "test", "mutate"):
+    made["ledger"].add_argument("--notebook", help="one chapter, as `game/minimax`")
+    made["ledger"].add_argument("--kind", choices=("seeds", "mutations"), help="only these runs")
+    made["ledger"].add_argument("--processes", type=int, default=2)
+    for name in ("execute", "test", "mutate", "ledger"):
         made[name].add_argument("--part", help="one part of the book, as `theory`")
     made["test"].add_argument("--cov", action="store_true", help="measure coverage of gan_lib")
     made["mutate"].add_argument("--notebook", help="one chapter, as `game/minimax`")
@@ -54,6 +58,11 @@ def dispatch(options, rest):
         from tools import mutate
 
         return mutate.main(options.notebook, options.mutation, options.part, options.battery)
+    if options.command == "ledger":
+        from tools import ledger
+
+        kinds = (options.kind,) if options.kind else ("seeds", "mutations")
+        return ledger.main(options.notebook, options.part, kinds, options.processes)
     if options.command == "test":
         from tools import check
 

@@ -20,22 +20,26 @@ assert pathlib.Path(gan_lib.__file__).is_relative_to({folder!r}), "the mutated c
 """
 
 
-def try_one(path, name):
-    """Run one chapter under one mutation; returns (caught, what was seen)."""
-    mutation = MUTATIONS.get(name)
-    if mutation is None:
-        return False, "not in tests/mutations.py"
+def run_planted(path, name, first_cell=""):
+    """Run one chapter on a copy of the library with one mutation in it; returns a `runner.Result`.
+
+    Raises ValueError when the registry has no such mutation or its text is not found.
+    """
+    if name not in MUTATIONS:
+        raise ValueError(f"{name} is not in tests/mutations.py")
     with tempfile.TemporaryDirectory() as folder:
         folder = str(Path(folder).resolve())
         shutil.copytree(ROOT / "gan_lib", Path(folder, "gan_lib"))
-        for beside in ("statements.yml",):
-            if (ROOT / beside).exists():
-                shutil.copy(ROOT / beside, folder)
-        try:
-            apply(mutation, folder)
-        except ValueError as error:
-            return False, str(error)
-        failure = runner.run_with_path(path, folder, GUARD.format(folder=folder)).failure
+        apply(MUTATIONS[name], folder)
+        return runner.run_with_path(path, folder, GUARD.format(folder=folder) + first_cell)
+
+
+def try_one(path, name):
+    """Run one chapter under one mutation; returns (caught, what was seen)."""
+    try:
+        failure = run_planted(path, name).failure
+    except ValueError as error:
+        return False, str(error)
     if failure is None:
         return False, "SURVIVED: every claim still held"
     if failure.name != "ClaimError":

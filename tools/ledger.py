@@ -1,0 +1,169 @@
+"""How often each claim holds: every chapter over seeds 0 to 9, and under each mutation that it lists.
+
+`ledger/<part>/<chapter>.json` keeps the outcomes, with a hash of all that decides them. A file whose
+hash is old is begun anew; what is there already is not run again, so a run may be stopped at any time.
+"""
+
+import ast
+import json
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+
+import numpy as np
+from tqdm import tqdm
+
+from tools import mutate, runner
+from tools.freshness import inputs_hash
+from tools.notebooks import code_cells, digest, read
+from tools.paths import ROOT, chapter_name, chapters
+
+FOLDER = ROOT / "ledger"
+SEEDS = range(10)
+
+# A claim that fails is shown and recorded as ever, but the chapter goes on: which others fail, too?
+GO_ON = """\
+import gan_lib.claims
+_strict = gan_lib.claims.verify
+def _going_on(*args, **kwargs):
+    try:
+        _strict(*args, **kwargs)
+    except gan_lib.claims.ClaimError:
+        pass
+gan_lib.claims.verify = _going_on
+"""
+
+
+class WithoutTies(ast.NodeTransformer):
+    """Drops what a claim names (`statement`, `source`): renaming it does not change whether it holds."""
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "verify":
+            node.keywords = [k for k in node.keywords if k.arg not in ("statement", "source")]
+        return node
+
+
+def runs_hash(nb):
+    """Hash of all that decides whether a notebook's claims hold."""
+    bare = nb.copy()
+    bare.cells = [cell.copy() for cell in nb.cells]
+    for cell in code_cells(bare):
+        cell.source = ast.unparse(WithoutTies().visit(ast.parse(cell.source)))
+    return digest([inputs_hash(bare)])
+
+
+def file_of(path):
+    """Where the outcomes of a chapter are kept."""
+    return FOLDER / f"{chapter_name(path)}.json"
+
+
+def load(path):
+    """The outcomes of one chapter; without runs if there are none for its present code."""
+    nb = read(path)
+    claims = runner.claims_of(nb)
+    new = {
+        "hash": runs_hash(nb),
+        "claims": [c["text"] for c in claims],
+        "seeds": {},
+        "mutations": {},
+    }
+    file = file_of(path)
+    stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    if stored.get("hash") != new["hash"] or stored.get("claims") != new["claims"]:
+        new["seeds"]["0"] = outcome(new["claims"], claims, None)  # the committed run
+        return new
+    return stored
+
+
+def outcome(texts, claims, failure):
+    """What one run says of each claim: its median, which failed, which were never reached, and why."""
+    found = {c["text"]: c for c in claims}
+    medians = [found.get(text, {}).get("measured") for text in texts]
+    return {
+        "medians": [None if m is None else middle(m) for m in medians],
+        "failed": [i for i, text in enumerate(texts) if not found.get(text, {}).get("holds", True)],
+        "missing": [i for i, text in enumerate(texts) if text not in found],
+        "stopped": None if failure is None else f"{failure.name}: {failure.message}"[:200],
+    }
+
+
+def middle(measured):
+    """The median with four digits; None where it is not a number."""
+    value = float(np.median(measured))
+    return float(f"{value:.4g}") if np.isfinite(value) else None
+
+
+def run(path, kind, key, texts):
+    """One run of one chapter: a seed, or a mutation."""
+    began = time.perf_counter()
+    if kind == "seeds":
+        result = runner.run(path, parameters={"seed": int(key)}, first_cell=GO_ON)
+    else:
+        result = mutate.run_planted(path, key, GO_ON)
+    return outcome(texts, result.claims, result.failure), time.perf_counter() - began
+
+
+def missing(path, kinds):
+    """(path, kind, key, texts) for each run that a chapter's file lacks, in a fair order."""
+    stored, nb = load(path), read(path)
+    wanted = {
+        "seeds": [str(seed) for seed in SEEDS],
+        "mutations": nb.metadata["gan_book"].get("mutations", []),
+    }
+    return [
+        (path, kind, key, stored["claims"])
+        for kind in kinds
+        for key in wanted[kind]
+        if key not in stored[kind]
+    ]
+
+
+def keep(path, kind, key, found):
+    """Add one outcome to the chapter's file, unless the chapter was edited meanwhile."""
+    stored = load(path)
+    if len(stored["claims"]) != len(found["medians"]):
+        return
+    stored[kind] = dict(sorted((stored[kind] | {key: found}).items()))
+    file = file_of(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text_of(stored), encoding="utf-8", newline="\n")
+
+
+def text_of(stored):
+    """JSON with one run a line, which makes readable diffs."""
+    dumps = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
+    parts = [f'"hash":{dumps(stored["hash"])}']
+    parts.append('"claims":[\n' + ",\n".join(dumps(text) for text in stored["claims"]) + "]")
+    for kind in ("seeds", "mutations"):
+        runs = [f"{dumps(key)}:{dumps(found)}" for key, found in stored[kind].items()]
+        parts.append(f'"{kind}":{{\n' + ",\n".join(runs) + "}")
+    return "{" + ",\n".join(parts) + "}\n"
+
+
+def say(path, kind, key, found, seconds):
+    """One line on one run."""
+    failed = [load(path)["claims"][i] for i in found["failed"]]
+    verdict = f"{len(failed)} failed, {len(found['missing'])} not reached"
+    stop = f"; stopped: {found['stopped']}" if found["stopped"] else ""
+    which = f": {failed[0]}" if failed and kind == "seeds" else ""
+    return f"{chapter_name(path):40} {kind[:-1]} {key}: {verdict}{which}{stop} ({seconds:.0f} s)"
+
+
+def main(notebook=None, part=None, kinds=("seeds", "mutations"), processes=2):
+    """Command `ledger`: run what is missing; returns the exit status."""
+    paths = [p for p in chapters(part) if notebook in (None, chapter_name(p))]
+    hashes = {path: runs_hash(read(path)) for path in paths}
+    todo = [task for path in paths for task in missing(path, kinds)]
+    for path in paths:  # the committed run counts as seed 0, also where nothing else has to run
+        keep(path, "seeds", "0", load(path)["seeds"]["0"])
+    with ProcessPoolExecutor(processes) as pool, tqdm(total=len(todo), unit="run") as bar:
+        waiting = {pool.submit(run, *task): task for task in todo}
+        for future in as_completed(waiting):
+            path, kind, key, _ = waiting[future]
+            found, seconds = future.result()
+            if hashes[path] == runs_hash(read(path)):
+                keep(path, kind, key, found)
+                bar.write(say(path, kind, key, found, seconds))
+            bar.update()
+    return 0
