@@ -1,21 +1,16 @@
 """What every test shares: quiet one-thread kernels, the seed of the day, the chapters to run."""
 
-import os
-import time
+import functools
+import json
 from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tools import environment
-from tools.paths import chapter_name, chapters
+from tools import environment, failures, rotation
+from tools.paths import TIMES, chapter_name, chapters
 
 environment.prepare()
-
-
-def test_seed():
-    """The seed of the papermill runs: 1 to 9, another one each day, or GAN_TEST_SEED."""
-    return int(os.environ.get("GAN_TEST_SEED") or 1 + int(time.time() // 86400) % 9)
 
 
 def pytest_addoption(parser):
@@ -24,19 +19,32 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Fix the seed before workers start, so that a run over midnight stays one run."""
-    os.environ["GAN_TEST_SEED"] = str(test_seed())
+    """Decide what is due before workers start, so that a run over midnight stays one run."""
+    rotation.fix()
 
 
 def pytest_report_header(config):
-    """Say which seed the notebooks get, because it changes from day to day."""
-    return f"notebooks are re-run with seed {test_seed()} (choose another with GAN_TEST_SEED=n)"
+    """Say what is due today, because it changes from day to day."""
+    return rotation.report()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session):
+    """The very last lines of a failed run: each failure in short, with the command to see it again."""
+    result = yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and not hasattr(session.config, "workerinput"):
+        stats = reporter.stats
+        if failed := [*stats.get("failed", []), *stats.get("error", [])]:
+            for line in failures.summary(failed):
+                reporter.write_line(line)
+    return result
 
 
 @pytest.fixture
 def seed():
     """Seed for the re-run of a chapter."""
-    return test_seed()
+    return rotation.seed()
 
 
 def pytest_generate_tests(metafunc):
@@ -46,28 +54,44 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("chapter", paths, ids=[chapter_name(p) for p in paths])
 
 
+LONG = ("test_papermill.py", "test_rotations.py", "test_colab.py")  # one process a test
+TYPICAL_SECONDS = 30
+
+
+@functools.cache
+def _seconds():
+    """What each chapter took when it was last executed."""
+    return json.loads(TIMES.read_text(encoding="utf-8")) if TIMES.exists() else {}
+
+
 def _order(item):
-    """Long runs first, so that two workers end at about the same time."""
-    if item.path.name == "test_papermill.py":
-        callspec = getattr(item, "callspec", None)  # absent when the book has no chapter yet
-        chapter = callspec and callspec.params.get("chapter")
-        return 0, -chapter.stat().st_size if isinstance(chapter, Path) else 0
-    if item.path.suffix == ".ipynb":
-        return 1, -item.path.stat().st_size
-    return (2, 0) if item.path.name == "test_site.py" else (3, 0)
+    """Long runs first, so that two workers end at about the same time; cells keep their order."""
+    callspec = getattr(item, "callspec", None)
+    chapter = (
+        item.path if item.path.suffix == ".ipynb" else callspec and callspec.params.get("chapter")
+    )
+    if item.path.name in LONG or item.path.suffix == ".ipynb":
+        name = chapter_name(chapter) if isinstance(chapter, Path) else ""
+        return (
+            0,
+            -_seconds().get(name, {}).get("wall_seconds", TYPICAL_SECONDS),
+            str(item.path),
+            name,
+        )
+    return (1 if item.path.name == "test_site.py" else 2), 0, "", ""
 
 
 def pytest_collection_modifyitems(items):
-    """The order in which workers take the work; a notebook's cells keep theirs."""
+    """The order in which workers take the work."""
     items.sort(key=_order)
 
 
 class Schedule(LoadScopeScheduling):
-    """A notebook's cells, and a file's tests, stay on one worker; papermill runs are spread."""
+    """A notebook's cells, and a file's tests, stay on one worker; long runs are spread."""
 
     def _split_scope(self, nodeid):
         file = nodeid.split("::", 1)[0]
-        return nodeid if file.endswith("test_papermill.py") else file
+        return nodeid if file.endswith(LONG) else file
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -3,19 +3,17 @@
 import papermill
 import pytest
 
-from tools import runner
+from tools import failures, runner
 from tools.notebooks import read
 from tools.paths import chapter_name
 
 
-def explain(chapter, seed, what):
-    """The last lines of a failure: which chapter, what happened, how to see it again."""
+def explain(chapter, seed, details):
+    """The message of a failure: which chapter, what happened, how to see it again."""
     name = chapter_name(chapter)
     node = f"tests/test_papermill.py::test_chapter_holds_with_another_seed[{name}]"
-    return (
-        f"chapter  {name}, seed {seed}\n{what}\n"
-        f"again    GAN_TEST_SEED={seed} .venv/bin/python -m pytest '{node}'"
-    )
+    again = f"GAN_TEST_SEED={seed} {failures.PYTHON} -m pytest '{node}'"
+    return failures.explain(f"{name}, seed {seed}", details, again)
 
 
 def test_chapter_holds_with_another_seed(chapter, seed):
@@ -23,7 +21,11 @@ def test_chapter_holds_with_another_seed(chapter, seed):
     committed = runner.claims_of(read(chapter))
     result = runner.run(chapter, parameters={"seed": seed})
     if result.failure:
-        pytest.fail(explain(chapter, seed, f"stopped  {result.failure}"), pytrace=False)
+        pytest.fail(
+            explain(chapter, seed, failures.what_stopped(str(result.failure))), pytrace=False
+        )
     if not result.claims or len(result.claims) != len(committed):
-        seen = f"claims   {len(result.claims)} verified, {len(committed)} in the committed notebook"
-        pytest.fail(explain(chapter, seed, seen), pytrace=False)
+        details = [failures.row("claim", "every claim is verified with every seed")]
+        details.append(failures.row("expected", f"{len(committed)} claims, as committed"))
+        details.append(failures.row("measured", f"{len(result.claims)} claims"))
+        pytest.fail(explain(chapter, seed, details), pytrace=False)

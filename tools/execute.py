@@ -12,9 +12,7 @@ from tqdm import tqdm
 
 from tools import notebooks, runner
 from tools.freshness import stamp, why_stale
-from tools.paths import BOOK, ROOT, chapter_name, chapters
-
-TIMES = ROOT / "results" / "times.json"
+from tools.paths import BOOK, TIMES, chapter_name, chapters
 
 
 def children_seconds():

@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 BUILD = ROOT / "_build"
 HTML = BUILD / "html"
+TIMES = ROOT / "results" / "times.json"
 
 NUMERIC_PACKAGES = (
     "torch",
