@@ -9,6 +9,7 @@ import time
 import webbrowser
 from pathlib import Path
 
+from tools import downloads
 from tools.notebooks import code_cells, read
 from tools.paths import HTML, ROOT, chapter_name, chapters
 
@@ -35,6 +36,7 @@ def build():
     command += ["--toc", str(ROOT / "_toc.yml"), "--path-output", ".", "-W", "-n", "--keep-going"]
     status = subprocess.call(command, cwd=ROOT)
     if status == 0:
+        downloads.make()
         page = HTML / "index.html"
         took = time.perf_counter() - began
         print(f"Built in {took:.0f} s: open {page.relative_to(ROOT)} or run `make serve`.")
