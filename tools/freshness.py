@@ -1,12 +1,20 @@
 """When is a notebook stale? When its code, the part of `gan_lib` it imports, or a pin changed."""
 
 import ast
+import functools
 import re
 
 from tools.notebooks import code_cells, digest, outputs_hash, read, tags
 from tools.paths import NUMERIC_PACKAGES, ROOT
 
 IGNORED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores", "type_params"}
+
+
+@functools.cache
+def parsed(text):
+    """Syntax tree of a module and its shape; many notebooks ask for the same few modules."""
+    tree = ast.parse(text)
+    return tree, shape(tree)
 
 
 def shape(node):
@@ -51,18 +59,18 @@ def imported(tree, package=""):
 
 
 def modules_used(trees):
-    """Every `gan_lib` module that is loaded, by way of imports, when these trees run."""
+    """name -> shape of every `gan_lib` module that is loaded, by way of imports, when these trees run."""
     found, waiting = {}, set().union(*(imported(tree) for tree in trees))
     while waiting:
         name = waiting.pop()
         if name in found:
             continue
         file = module_file(name)
-        found[name] = ast.parse(file.read_text(encoding="utf-8"))
+        tree, found[name] = parsed(file.read_text(encoding="utf-8"))
         package = name if file.name == "__init__.py" else name.rpartition(".")[0]
         parts = name.split(".")
         waiting |= {".".join(parts[:i]) for i in range(1, len(parts))}
-        waiting |= imported(found[name], package)
+        waiting |= imported(tree, package)
     return found
 
 
@@ -77,9 +85,10 @@ def inputs_hash(nb):
     """Hash of all that decides a notebook's outputs; comments and docstrings don't count."""
     sources = [c.source for c in code_cells(nb) if "colab" not in tags(c)]
     trees = [ast.parse(source) for source in sources]
-    library = {name: shape(tree) for name, tree in modules_used(trees).items()}
     silenced = [source.rstrip().endswith(";") for source in sources]
-    return digest([[shape(tree) for tree in trees], silenced, sorted(library.items()), pins()])
+    return digest(
+        [[shape(tree) for tree in trees], silenced, sorted(modules_used(trees).items()), pins()]
+    )
 
 
 def why_stale(path):
