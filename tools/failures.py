@@ -11,6 +11,7 @@ CLAIM = re.compile(
     r"(?s)ClaimError: (?P<claim>.*): expected (?P<expected>.*), measured (?P<measured>.*)"
 )
 HEAD = "chapter   "
+TITLE = "what, where, and how to see it again"
 
 
 def row(label, text):
@@ -49,7 +50,7 @@ def summary(reports):
     for key, more in later.items():
         blocks[key].insert(-1, row("also", f"{more} more cells of this notebook"))
     shown = [_short(block) for block in list(blocks.values())[:FAILURES]]
-    lines = ["", f"===== {len(blocks)} failed: what, where, and how to see it again ====="]
+    lines = ["", f"===== {len(blocks)} failed: {TITLE} ====="]
     for number, block in enumerate(shown, 1):
         lines += [
             f"[{number}] {block[0]}",
@@ -58,6 +59,16 @@ def summary(reports):
     if len(blocks) > len(shown):
         lines.append(f"and {len(blocks) - len(shown)} more failures, listed above")
     return lines
+
+
+def first_of(output):
+    """The first failure in the summary of another run: its chapter, and the lines about it."""
+    _, _, told = output.partition(TITLE)
+    block = re.search(r"(?ms)^\[1\] (.*?)(?=^\[2\]|^and |\Z)", told)
+    if not block:
+        return []
+    chapter, *details, _ = [line.strip() for line in block[1].splitlines() if line.strip()]
+    return [chapter.removeprefix(HEAD), *details]
 
 
 def _short(block):
