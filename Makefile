@@ -8,6 +8,7 @@ help:
 	@echo "make execute              run stale notebooks, write outputs back; NOTEBOOK=path, PART=theory, FORCE=1"
 	@echo "make mutate               plant known bugs, expect red; NOTEBOOK=game/minimax, MUTATION=name, BATTERY=1"
 	@echo "make ledger               run what the ledger of claims lacks; NOTEBOOK=game/minimax, KIND=seeds"
+	@echo "make upgrade-report       chapters with other versions; PINS='scipy==1.16.3' or the newest, NOTEBOOK=, PART="
 	@echo "make serve                show the built site on http://localhost:8000"
 	@echo "make lab                  open the chapters in JupyterLab"
 	@echo "make bench                speed of training against a hand-written loop"
@@ -29,4 +30,7 @@ mutate:
 ledger:
 	@$(TOOLS) ledger $(if $(NOTEBOOK),--notebook $(NOTEBOOK)) $(if $(PART),--part $(PART)) $(if $(KIND),--kind $(KIND))
 
-.PHONY: help book test execute mutate ledger serve lab bench setup clean
+upgrade-report:
+	@$(TOOLS) upgrade-report $(PINS) $(if $(NOTEBOOK),--notebook $(NOTEBOOK)) $(if $(PART),--part $(PART))
+
+.PHONY: help book test execute mutate ledger upgrade-report serve lab bench setup clean

@@ -12,6 +12,7 @@ COMMANDS = {
     "execute": "run the notebooks that are stale and write their outputs back",
     "mutate": "plant known bugs in gan_lib and see that the chapters notice",
     "ledger": "run what the ledger lacks: chapters over seeds 0-9 and under their mutations",
+    "upgrade-report": "run the chapters with other package versions (scipy==1.16.3 ...), say what moved",
     "serve": "show the built site on http://localhost:8000",
     "lab": "open the chapters in JupyterLab",
     "bench": "measure the speed of training against a hand-written loop",
@@ -39,6 +40,10 @@ def parser():
     made["mutate"].add_argument("--notebook", help="one chapter, as `game/minimax`")
     made["mutate"].add_argument("--mutation", help="one mutation, by name")
     made["mutate"].add_argument("--battery", action="store_true", help="under the unit tests")
+    made["upgrade-report"].add_argument("pins", nargs="*", help="name==version; none: the newest")
+    made["upgrade-report"].add_argument("--notebook", help="chapters, as `game/minimax,f_gan/x`")
+    made["upgrade-report"].add_argument("--part", help="one part of the book, as `theory`")
+    made["upgrade-report"].add_argument("--processes", type=int, default=2)
     made["serve"].add_argument("--port", type=int, default=8000)
     made["new"].add_argument("draft")
     made["new"].add_argument("notebook")
@@ -63,6 +68,10 @@ def dispatch(options, rest):
 
         kinds = (options.kind,) if options.kind else ("seeds", "mutations")
         return ledger.main(options.notebook, options.part, kinds, options.processes)
+    if options.command == "upgrade-report":
+        from tools import upgrade
+
+        return upgrade.main(options.pins, options.notebook, options.part, options.processes)
     if options.command == "test":
         from tools import check
 

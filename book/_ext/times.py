@@ -79,14 +79,16 @@ def budget(rows):
     dates = sorted(record["date"] for record in known)
     machines = Counter((r["hardware"], r["processes"]) for r in known)
     where = "; ".join(
-        f"{count} on {hardware} a chapter, {side} at a time"
+        f"{count} {'chapter' if count == 1 else 'chapters'} on {hardware}, "
+        + ("alone" if side == 1 else f"{side} at a time")
         for (hardware, side), count in machines.most_common()
     )
+    when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     return [
         f"The budget is a median of {MEDIAN_SECONDS} seconds and {CORE_MINUTES} core-minutes in all. "
         f"The median above is {wall:.0f} seconds, and the CPU seconds make {cpu:.1f} minutes.",
         "",
-        f"Recorded for {len(known)} of {len(rows)} chapters from {dates[0]} to {dates[-1]}: {where}.",
+        f"Recorded for {len(known)} of {len(rows)} chapters, {when}: {where}.",
     ]
 
 
