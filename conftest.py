@@ -66,19 +66,15 @@ def _seconds():
 
 def _order(item):
     """Long runs first, so that two workers end at about the same time; cells keep their order."""
-    callspec = getattr(item, "callspec", None)
-    chapter = (
-        item.path if item.path.suffix == ".ipynb" else callspec and callspec.params.get("chapter")
-    )
-    if item.path.name in LONG or item.path.suffix == ".ipynb":
-        name = chapter_name(chapter) if isinstance(chapter, Path) else ""
-        return (
-            0,
-            -_seconds().get(name, {}).get("wall_seconds", TYPICAL_SECONDS),
-            str(item.path),
-            name,
-        )
-    return (1 if item.path.name == "test_site.py" else 2), 0, "", ""
+    if item.path.suffix == ".ipynb":
+        chapter = item.path
+    elif item.path.name in LONG:
+        known = getattr(item, "callspec", None)
+        chapter = known and (known.params.get("chapter") or known.params.get("path"))
+    else:
+        return (1 if item.path.name == "test_site.py" else 2), 0, "", ""
+    name = chapter_name(chapter) if isinstance(chapter, Path) else ""
+    return 0, -_seconds().get(name, {}).get("wall_seconds", TYPICAL_SECONDS), str(item.path), name
 
 
 def pytest_collection_modifyitems(items):
