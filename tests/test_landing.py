@@ -9,6 +9,7 @@ import nbformat
 import pytest
 import yaml
 
+from tests.browser import chromium
 from tools.paths import BOOK, HTML, ROOT, chapter_name, chapters
 
 sys.path.insert(0, str(BOOK / "_ext"))
@@ -79,6 +80,8 @@ def test_boxes_do_not_overlap_and_fit_their_words():
     for text in re.findall(r"<text>(.*?)</text>", chapter_map.draw(PARTS, str)):
         words = re.findall(r"<tspan[^>]*>([^<]*)<", text)
         assert len(words) <= 3 and max(map(len, words)) <= 13, words
+        name = " ".join(words).replace("– ", "–").lower()
+        assert name in {entry["name"].removeprefix("The ").lower() for entry in KNOWN.values()}
 
 
 def test_map_and_list_name_every_chapter_once():
@@ -127,7 +130,9 @@ def test_reading_times_follow_the_rule_that_the_page_states(tmp_path):
     assert landing.spoken(95) == "1 hour 35 minutes" and landing.spoken(120) == "2 hours"
 
 
-@pytest.mark.parametrize("page,kind,home,rest", LIFTED)
+@pytest.mark.parametrize(
+    "page,kind,home,rest", LIFTED, ids=[f"{page}-{kind}-{home}" for page, kind, home, _ in LIFTED]
+)
 def test_what_a_page_lifts_out_of_a_chapter_is_there(page, kind, home, rest):
     path = BOOK / f"{home}.ipynb"
     options = dict(re.findall(r"^:(\w+): ?(.*)$", rest, re.MULTILINE))
@@ -148,12 +153,28 @@ def test_what_is_not_there_is_refused():
         landing.claim(digits, "Pigs fly")
 
 
-def test_the_film_is_on_the_built_page():
-    built = HTML / "index.html"
-    if not built.exists() or built.stat().st_mtime < (BOOK / "index.md").stat().st_mtime:
+@pytest.fixture
+def built():
+    """The built first page."""
+    path = HTML / "index.html"
+    if not path.exists() or path.stat().st_mtime < (BOOK / "index.md").stat().st_mtime:
         pytest.skip("the site is not built, or older than its first page: run `make book`")
+    return path
+
+
+def test_the_film_is_on_the_built_page(built):
     page = built.read_text(encoding="utf-8")
     figures = re.findall(r'<figure class="gan-film" id="film-([\w-]+)" data-labels="([^"]*)"', page)
     assert [name for name, _ in figures] == ["digits-born"]
     assert "epoch 0" in figures[0][1] and 'class="gan-film-frames"' in page
     assert page.index("gan-film") < page.index("gan-claim") < page.index('class="gan-map"')
+
+
+@pytest.mark.parametrize("width,height", [(1280, 900), (390, 844)])
+def test_film_and_claim_are_on_the_first_screen(built, width, height):
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.goto(built.as_uri())
+        for part in (".gan-film", ".gan-claim .measured"):
+            box = page.locator(part).first.bounding_box()
+            assert box["y"] + box["height"] <= height, part

@@ -10,7 +10,7 @@ import yaml
 WIDTH, COLUMN, ROW = 360, 90, 66
 BOX_WIDTH, BOX_HEIGHT = 84, 46
 PORT = 34  # an edge leaves and enters a box at most so far from its middle
-LINE, LETTERS = 13, 12
+LINE, LETTERS = 13, 11
 
 
 def read(path):
@@ -122,11 +122,8 @@ def box(entry, i, part, address):
     """A chapter: a link with its name, in the colour of its part."""
     left, top, middle = place(entry["at"])
     name = entry["name"].removeprefix("The ").replace("–", "– ")
-    words = textwrap.wrap(
-        name if name.startswith("f-") else name[:1].upper() + name[1:],
-        LETTERS,
-        break_on_hyphens=False,
-    )
+    name = name if name.startswith("f-") else name[:1].upper() + name[1:]
+    words = textwrap.wrap(name, LETTERS, break_long_words=False, break_on_hyphens=False)
     first = top + BOX_HEIGHT / 2 - LINE * (len(words) - 1) / 2 + 4
     text = "".join(
         f'<tspan x="{middle + 2:g}" y="{first + LINE * k:g}">{html.escape(word)}</tspan> '
@@ -148,7 +145,11 @@ def as_list(parts):
         lines += [f"**{part['caption']}**", ""]
         for entry in part["chapters"]:
             bases = [known[base] for base in entry["rests"]]
-            rests = "Rests on " + ", ".join(f"*{base}*" for base in bases) if bases else "A start"
+            rests = (
+                "Rests on " + ", ".join(f"*{base}*" for base in bases)
+                if bases
+                else "Needs no other chapter"
+            )
             lines.append(f"- {{reading}}`{entry['file']}`: {entry['line']}. {rests}.")
         lines.append("")
     return "\n".join(lines)
