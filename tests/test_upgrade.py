@@ -90,7 +90,8 @@ def test_claims_that_come_and_go_are_told_apart_and_repeated_texts_too():
     assert (change.gone, change.new) == (["old"], ["new"])
 
 
-def test_the_report_puts_a_fallen_claim_first_and_counts_what_hardly_moved():
+def test_the_report_puts_a_fallen_claim_first_and_counts_what_is_beyond_the_list(monkeypatch):
+    monkeypatch.setattr(compare, "LISTED", 2)
     texts = ("tiny", "half", "fallen", "still")
     old = [claim(text, 2.0, "above 1", "above") for text in texts]
     values = {"tiny": 1.999, "half": 1.5, "fallen": 0.9, "still": 2.0}

@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-SETTLED = 0.01  # smaller moves, as a share of the room, are counted but not listed
 LISTED = 40
 NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?(?:e[-+−]?\d+)?")
 
@@ -194,7 +193,7 @@ def report(changes, before, after, first=()):
     """The report as Markdown: versions, chapters, claims that moved, claims that came and went."""
     moves = [(c.chapter, m) for c in changes for m in c.moves if m.moved or m.flipped]
     moves.sort(key=lambda pair: weight(pair[1]), reverse=True)
-    listed = [p for p in moves if p[1].flipped or weight(p[1])[2] >= SETTLED][:LISTED]
+    listed = moves[:LISTED]
     stopped, flips = sum(bool(c.stopped) for c in changes), sum(m.flipped for _, m in moves)
     claims = sum(len(c.moves) for c in changes)
     lines = ["# Upgrade report", ""]
@@ -232,11 +231,8 @@ def report(changes, before, after, first=()):
         "room left",
     )
     lines += table(header, move_rows(listed)) if listed else []
-    rest = len(moves) - len(listed)
-    lines += [
-        f"{rest} other claims moved, by less than {SETTLED:.0%} of their room or beyond the list.",
-        "",
-    ]
+    if len(moves) > len(listed):
+        lines += [f"{len(moves) - len(listed)} other claims moved, by less of their room.", ""]
     lines += ["## Claims that came or went", ""]
     for c in changes:
         why = " (not reached)" if c.stopped else ""

@@ -79,13 +79,15 @@ def install(required, constraints):
     stamp = "\n".join([*required, "constraints", *constraints])
     if STAMP.exists() and STAMP.read_text(encoding="utf-8") == stamp and constraints:
         return
-    print(f"[upgrade] making {FOLDER.name} (some 6 GB, a few minutes)", flush=True)
-    venv.create(FOLDER, with_pip=True, clear=True)
+    print(f"[upgrade] installing into {FOLDER.name} (some 6 GB at first)", flush=True)
+    if not PYTHON.exists():
+        venv.create(FOLDER, with_pip=True)
     files = {"requirements.txt": required, "constraints.txt": constraints}
     for name, lines in files.items():
         (FOLDER / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "-r"]
     command += ["requirements.txt", "-c", "constraints.txt"]
+    command += [] if constraints else ["--upgrade", "--upgrade-strategy", "eager"]
     command += [] if sys.stdout.isatty() else ["--quiet"]
     if subprocess.run(command, cwd=FOLDER).returncode:
         raise SystemExit(
