@@ -79,6 +79,14 @@ def test_a_changed_published_number_changes_the_page():
     assert page.section(entry)[0] == "not reproduced, 2 of 3 checks within tolerance"
 
 
+def test_a_difference_belongs_to_the_numbers_that_the_chapter_has():
+    entry = json.loads(json.dumps(ENTRIES[0]))
+    entry["checks"][0]["published"][0] += 0.01  # ours minus theirs would not notice
+    with pytest.raises(LookupError, match="other published numbers"):
+        page.section(entry)
+    assert all(page.quoted(check) for _, check in CHECKS if check.get("difference"))
+
+
 def test_a_claim_that_is_gone_is_an_error():
     ours = CHECKS[0][1]["ours"] | {"claim": "no such claim"}
     with pytest.raises(LookupError, match="no such claim"):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ sys.path.insert(
 
 from ledger_page import title
 
-from tools.notebooks import read
+from tools.notebooks import code_cells, read
 from tools.paths import BOOK, ROOT
 from tools.runner import claims_of
 
@@ -62,6 +63,13 @@ def numbers(check, found):
     return [theirs + x for theirs, x in zip(published(check, len(found)), found, strict=True)]
 
 
+def quoted(check):
+    """Whether the chapter, which measured a difference, took it from these same published numbers."""
+    code = "\n".join(cell.source for cell in code_cells(read(source_of(check["ours"]))))
+    inside = r",\s*".join(re.escape(f"{x:.12g}") + "0*" for x in check["published"])
+    return re.search(rf"(?<![\d.]){inside}(?!\d)", code) is not None
+
+
 def within(check, values):
     """Whether every number of ours keeps what the check asks."""
     if "tolerance" in check:
@@ -107,23 +115,34 @@ def text_of(values, form):
 
 
 def asked(check):
-    """The demand in words."""
+    """The published numbers and how close ours have to come, in words."""
+    theirs = plain(", ".join(f"{x:.12g}" for x in published(check, 1)))
     if "tolerance" in check:
-        return plain(f"± {check['tolerance']:g}")
-    return f"at least {check['at_least']}" if "at_least" in check else f"at most {check['at_most']}"
+        return theirs + plain(f" ±\u00a0{check['tolerance']:g}")
+    bound = (
+        f"at least {check['at_least']}" if "at_least" in check else f"at most {check['at_most']}"
+    )
+    return f"{theirs}, here {bound}" if theirs else bound
+
+
+def table(checks):
+    """(outcomes, lines of Markdown) of the checks of an entry."""
+    outcomes, lines = [], ["| quantity | published, and how close | ours | verdict |"]
+    lines.append("|" + " --- |" * 4)
+    for check in checks:
+        if check.get("difference") and not quoted(check):
+            raise LookupError(f"{check['quantity']}: the chapter has other published numbers")
+        values = numbers(check, measured(check["ours"]))
+        outcomes.append(within(check, values))
+        ours, word = text_of(values, format_of(check)), "within" if outcomes[-1] else "outside"
+        lines.append(f"| {check['quantity']} | {asked(check)} | {ours} | {word} |")
+    return outcomes, lines
 
 
 def section(entry):
     """(verdict, Markdown) of one entry."""
-    rows, outcomes = [], []
-    for check in entry.get("checks", []):
-        values = numbers(check, measured(check["ours"]))
-        outcomes.append(within(check, values))
-        theirs = plain(", ".join(f"{x:.12g}" for x in published(check, 1))) or "no number"
-        rows.append(
-            f"| {check['quantity']} | {theirs} | {asked(check)} | {text_of(values, format_of(check))} "
-            f"| {'within' if outcomes[-1] else 'outside'} |"
-        )
+    checks = entry.get("checks", [])
+    outcomes, rows = table(checks)
     found = verdict(entry, outcomes)
     lines = [
         f"(reproduction-{entry['row']})=",
@@ -133,16 +152,10 @@ def section(entry):
     ]
     if "reduced" in entry:
         lines.append(f"Reduced: {entry['reduced']}\n")
-    if rows:
-        lines += [
-            "| quantity | published | allowed | ours | verdict |",
-            "|" + " --- |" * 5,
-            *rows,
-            "",
-        ]
-        files = dict.fromkeys(c["ours"].get("chapter", entry["chapter"]) for c in entry["checks"])
-        links = ", ".join(f"[{title(notebook(name))}](../{name}.ipynb)" for name in files)
-        lines.append(f"Computed in {links}.\n")
+    if checks:
+        names = dict.fromkeys(c["ours"].get("chapter", entry["chapter"]) for c in checks)
+        links = ", ".join(f"[{title(notebook(name))}](../{name}.ipynb)" for name in names)
+        lines += [*rows, "", f"Computed in {links}.\n"]
     else:
         lines.append("The chapter that will run it is not written yet.\n")
     return found, "\n".join(lines)
@@ -152,12 +165,11 @@ def page():
     """The generated part of the page: an overview, then one section an entry."""
     entries = load()
     made = [section(entry) for entry in entries]
-    rows = [
-        f"| [{e['row']}. {e['title']}](#reproduction-{e['row']}) | {found} |"
+    overview = [  # a list, because links in a striped table are too pale in the dark
+        f"{e['row']}. [{e['title']}](#reproduction-{e['row']}): {found}"
         for e, (found, _) in zip(entries, made, strict=True)
     ]
-    overview = ["| published result | verdict |", "| --- | --- |", *rows, ""]
-    return "\n".join([*overview, *(text for _, text in made)])
+    return "\n".join([*overview, "", *(text for _, text in made)])
 
 
 def fill(app, docname, source):
