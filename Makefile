@@ -9,13 +9,14 @@ help:
 	@echo "make mutate               plant known bugs, expect red; NOTEBOOK=game/minimax, MUTATION=name, BATTERY=1"
 	@echo "make ledger               run what the ledger of claims lacks; NOTEBOOK=game/minimax, KIND=seeds"
 	@echo "make upgrade-report       chapters with other versions; PINS='scipy==1.16.3' or the newest, NOTEBOOK=, PART="
+	@echo "make pdf                  the whole book as one PDF, _build/gan-course.pdf (a few minutes)"
 	@echo "make serve                show the built site on http://localhost:8000"
 	@echo "make lab                  open the chapters in JupyterLab"
 	@echo "make bench                speed of training against a hand-written loop"
 	@echo "make setup                only make or update .venv (the others do it themselves)"
 	@echo "make clean                remove what was built"
 
-book serve lab bench setup clean:
+book pdf serve lab bench setup clean:
 	@$(TOOLS) $@
 
 test:
@@ -33,4 +34,4 @@ ledger:
 upgrade-report:
 	@$(TOOLS) upgrade-report $(PINS) $(if $(NOTEBOOK),--notebook $(NOTEBOOK)) $(if $(PART),--part $(PART))
 
-.PHONY: help book test execute mutate ledger upgrade-report serve lab bench setup clean
+.PHONY: help book test execute mutate ledger upgrade-report pdf serve lab bench setup clean

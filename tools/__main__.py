@@ -18,6 +18,7 @@ COMMANDS = {
     "bench": "measure the speed of training against a hand-written loop",
     "new": "turn a MyST draft into a notebook: new draft.md book/part/name.ipynb",
     "text": "print a notebook as MyST text for editing: text book/part/name.ipynb",
+    "pdf": "print the built site as one PDF, _build/gan-course.pdf, and check it",
     "clean": "remove what was built (not .venv)",
     "setup": "only make or update .venv",
 }
@@ -80,6 +81,10 @@ def dispatch(options, rest):
         from tools import notebooks
 
         return notebooks.main(options)
+    if options.command == "pdf":
+        from tools import pdf
+
+        return pdf.main()
     if options.command == "lab":
         return subprocess.call([sys.executable, "-m", "jupyterlab", "book"])
     if options.command == "bench":
