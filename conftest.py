@@ -1,14 +1,13 @@
 """What every test shares: quiet one-thread kernels, the seed of the day, the chapters to run."""
 
 import functools
-import json
 from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tools import environment, failures, rotation
-from tools.paths import TIMES, chapter_name, chapters
+from tools.paths import chapter_name, chapters, recorded_times
 
 environment.prepare()
 
@@ -47,6 +46,17 @@ def seed():
     return rotation.seed()
 
 
+@pytest.fixture
+def one_thread():
+    """Stored runs were made with one thread, and sums in another order differ."""
+    import torch  # here, because most runs of pytest begin without it
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def pytest_generate_tests(metafunc):
     """A test that asks for `chapter` runs once for each chapter."""
     if "chapter" in metafunc.fixturenames:
@@ -58,10 +68,7 @@ LONG = ("test_papermill.py", "test_rotations.py", "test_colab.py")  # one proces
 TYPICAL_SECONDS = 30
 
 
-@functools.cache
-def _seconds():
-    """What each chapter took when it was last executed."""
-    return json.loads(TIMES.read_text(encoding="utf-8")) if TIMES.exists() else {}
+_seconds = functools.cache(recorded_times)
 
 
 def _order(item):

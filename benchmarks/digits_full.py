@@ -7,11 +7,8 @@ Half a minute an epoch on one free core. An interrupted run goes on from its che
 
 import argparse
 import base64
-import datetime
 import json
 import math
-import platform
-import re
 import time
 import zlib
 from itertools import pairwise
@@ -19,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.stored import provenance
 from gan_lib import data, images
 from gan_lib.callbacks import Anneal, Checkpoint, Metric, Progress
 from gan_lib.metrics import parzen
@@ -87,15 +85,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "digits_full.json")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    info = Path("/proc/cpuinfo")  # platform.processor() is empty on most Linux systems
-    cpu = re.search(r"model name\s*: (.*)", info.read_text() if info.exists() else "")
     checkpoint = ROOT / "data" / f"digits_full_{args.seed}_{args.epochs}.pt"
     run = {
         "seed": args.seed,
-        "command": f"python -m benchmarks.digits_full --epochs {args.epochs} --seed {args.seed}",
-        "date": datetime.date.today().isoformat(),
-        "hardware": f"{cpu[1] if cpu else platform.processor()}, one thread",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        **provenance("digits_full", epochs=args.epochs, seed=args.seed),
         **full_run(args.epochs, args.seed, checkpoint),
         "first_steps": first_steps(args.seed),
     }

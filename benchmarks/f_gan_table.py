@@ -5,18 +5,13 @@
 Six games, five seeds each, in one ensemble: about ten minutes on one core.
 """
 
-import argparse
-import datetime
-import json
-import platform
-import re
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import nn
 
+from benchmarks.stored import store
 from gan_lib import data
 from gan_lib.callbacks import Anneal, Metric, Progress
 from gan_lib.f_divergences import ROWS
@@ -25,7 +20,6 @@ from gan_lib.objectives import f_gan, side_by_side
 from gan_lib.rng import Streams, member_seeds
 from gan_lib.training import adam, sample, train
 
-ROOT = Path(__file__).resolve().parents[1]
 MEMBERS = 5  # seeds a game, the same for every game
 RATE, BATCH, LOOK = 2e-3, 512, 10
 MIXTURE = data.mixture([0.33, 0.67], [-1.0, 2.0], [0.255, 1.415])
@@ -118,28 +112,11 @@ def first_steps(seed: int, steps: int, total: int) -> dict:
     return {k: v.tolist() for k, v in {**losses, "μ": path[..., 0], "σ": path[..., 1]}.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=8000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "f_gan_table.json")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    info = Path("/proc/cpuinfo")  # platform.processor() is empty on most Linux systems
-    cpu = re.search(r"model name\s*: (.*)", info.read_text() if info.exists() else "")
-    run = {
-        "seed": args.seed,
-        "command": f"python -m benchmarks.f_gan_table --steps {args.steps} --seed {args.seed}",
-        "date": datetime.date.today().isoformat(),
-        "hardware": f"{cpu[1] if cpu else platform.processor()}, one thread",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        **full_run(args.steps, args.seed),
-        "first_steps": first_steps(args.seed, max(LOOK, args.steps // 100), args.steps),
-    }
-    args.out.parent.mkdir(exist_ok=True)
-    args.out.write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(args.out, run["cpu_minutes"], "CPU minutes")
+def make(steps: int, seed: int) -> dict:
+    """All that is stored."""
+    first = first_steps(seed, max(LOOK, steps // 100), steps)
+    return {**full_run(steps, seed), "first_steps": first}
 
 
 if __name__ == "__main__":
-    main()
+    store("f_gan_table", __doc__, 8000, make)

@@ -26,6 +26,7 @@ import torch
 from benchmarks.cases import Bench, Case, as_it_is
 from gan_lib.networks import autocast
 from gan_lib.rng import resolve_device
+from tools.machine import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = {  # title → what `Bench` is given
@@ -39,10 +40,7 @@ TABLES = {  # title → what `Bench` is given
 def hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")  # platform.processor() is empty on most Linux systems
-    cpu = re.search(r"model name\s*: (.*)", info.read_text() if info.exists() else "")
-    threads = f"{torch.get_num_threads()} threads"
-    return f"{cpu[1] if cpu else platform.processor()}, {device.type}, {threads}"
+    return f"{processor()}, {device.type}, {torch.get_num_threads()} threads"
 
 
 def wait(device: torch.device) -> None:

@@ -5,21 +5,16 @@
 The same data, generator, learning rule and number of generator steps for all: about ten minutes on one core.
 """
 
-import argparse
 import base64
-import datetime
-import json
-import platform
-import re
 import statistics
 import time
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from benchmarks.stored import store
 from gan_lib import data
 from gan_lib.callbacks import Metric
 from gan_lib.critics import autoencoder_critic, energy_based, loss_sensitive, with_samples
@@ -31,7 +26,6 @@ from gan_lib.rng import Seed, Streams, member_seeds
 from gan_lib.spectral import spectral_normalize
 from gan_lib.training import adam, sample, train
 
-ROOT = Path(__file__).resolve().parents[1]
 MEMBERS = 8  # seeds a method, the same for every method
 RING, NOISE = data.ring(), data.normal(2)  # 8 modes, radius 1, std .05
 LOOKS = 10  # how often a run is judged on its way
@@ -144,30 +138,11 @@ def first_steps(seed: int, steps: int = 30) -> dict:
     return {name: {n: getattr(h, n).tolist() for n in names} for name, h in histories.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "ring_comparison.json")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    info = Path("/proc/cpuinfo")  # platform.processor() is empty on most Linux systems
-    cpu = re.search(r"model name\s*: (.*)", info.read_text() if info.exists() else "")
-    command = f"python -m benchmarks.ring_comparison --steps {args.steps} --seed {args.seed}"
-    run = {
-        "seed": args.seed,
-        "command": command,
-        "date": datetime.date.today().isoformat(),
-        "hardware": f"{cpu[1] if cpu else platform.processor()}, one thread",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        **full_run(args.steps, args.seed),
-        "ms_per_step": step_times(seed=args.seed),
-        "first_steps": first_steps(args.seed),
-    }
-    args.out.parent.mkdir(exist_ok=True)
-    args.out.write_text(json.dumps(run, indent=1) + "\n")
-    print(args.out, run["cpu_minutes"], "CPU minutes")
+def make(steps: int, seed: int) -> dict:
+    """All that is stored."""
+    run = {**full_run(steps, seed), "ms_per_step": step_times(seed=seed)}
+    return {**run, "first_steps": first_steps(seed)}
 
 
 if __name__ == "__main__":
-    main()
+    store("ring_comparison", __doc__, 2000, make)

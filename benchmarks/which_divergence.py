@@ -5,18 +5,13 @@
 All games run as one ensemble: about ten minutes on one busy core.
 """
 
-import argparse
 import base64
-import datetime
-import json
-import platform
-import re
 import time
 import zlib
-from pathlib import Path
 
 import torch
 
+from benchmarks.stored import store
 from gan_lib import data, images
 from gan_lib.callbacks import Progress
 from gan_lib.features import feature_network
@@ -27,7 +22,6 @@ from gan_lib.objectives import f_gan, side_by_side
 from gan_lib.rng import Streams, member_seeds
 from gan_lib.training import adam, sample, train
 
-ROOT = Path(__file__).resolve().parents[1]
 ROWS = ("Pearson", "KL", "squared Hellinger", "Jensen-Shannon", "reverse KL")
 GAMES = [(row, form) for form in ("own", "non-saturating") for row in ROWS]
 MEMBERS = 5  # seeds a game, the same for every game
@@ -113,29 +107,10 @@ def first_steps(seed: int, steps: int = 30) -> dict:
     return {name: getattr(history, name)[:, ::MEMBERS].tolist() for name in names}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "which_divergence.json")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    info = Path("/proc/cpuinfo")  # platform.processor() is empty on most Linux systems
-    cpu = re.search(r"model name\s*: (.*)", info.read_text() if info.exists() else "")
-    command = f"python -m benchmarks.which_divergence --steps {args.steps} --seed {args.seed}"
-    run = {
-        "seed": args.seed,
-        "command": command,
-        "date": datetime.date.today().isoformat(),
-        "hardware": f"{cpu[1] if cpu else platform.processor()}, one thread",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        **full_run(args.steps, args.seed),
-        "first_steps": first_steps(args.seed),
-    }
-    args.out.parent.mkdir(exist_ok=True)
-    args.out.write_text(json.dumps(run, indent=1) + "\n")
-    print(args.out, run["cpu_minutes"], "CPU minutes")
+def make(steps: int, seed: int) -> dict:
+    """All that is stored."""
+    return {**full_run(steps, seed), "first_steps": first_steps(seed)}
 
 
 if __name__ == "__main__":
-    main()
+    store("which_divergence", __doc__, 3000, make)

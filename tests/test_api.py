@@ -7,8 +7,8 @@ import importlib
 import inspect
 import pkgutil
 import re
-import sys
 
+import api_links
 import pytest
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
@@ -17,9 +17,6 @@ from pygments.lexers import PythonLexer
 import gan_lib
 from tools.notebooks import code_cells, read
 from tools.paths import BOOK, HTML, chapter_name
-
-sys.path.insert(0, str(BOOK / "_ext"))
-import api_links  # noqa: E402
 
 APPENDIX = HTML / "appendices" / "api.html"
 MODULES = sorted(m.name for m in pkgutil.walk_packages(gan_lib.__path__, "gan_lib.") if not m.ispkg)

@@ -1,20 +1,16 @@
 """The glossary is well formed and true, and its links stand where a reader meets a word first."""
 
 import re
-import sys
 from functools import cache
 
+import glossary_links as glossary
 import pytest
 import yaml
 from docutils import nodes
 from docutils.core import publish_doctree
 
 from tools.notebooks import read
-from tools.paths import BOOK, HTML, chapter_name, chapters
-
-sys.path.insert(0, str(BOOK / "_ext"))
-
-import glossary_links as glossary
+from tools.paths import HTML, chapter_name, chapters
 
 TERMS = glossary.load()
 PATHS = {chapter_name(path): path for path in chapters()}

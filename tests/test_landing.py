@@ -3,7 +3,6 @@
 import importlib
 import itertools
 import re
-import sys
 
 import nbformat
 import pytest
@@ -12,7 +11,6 @@ import yaml
 from tests.browser import chromium
 from tools.paths import BOOK, HTML, ROOT, chapter_name, chapters
 
-sys.path.insert(0, str(BOOK / "_ext"))
 chapter_map = importlib.import_module("chapter_map")
 landing = importlib.import_module("landing")
 

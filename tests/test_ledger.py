@@ -1,28 +1,17 @@
 """The ledger of claims is whole and fresh, and its page says what its files say."""
 
 import json
-import sys
 
+import ledger_page
 import nbformat
 import pytest
 
 from gan_lib.claims import RECORDS, ClaimError, verify
 from tools import ledger
 from tools.notebooks import code_cells, read
-from tools.paths import BOOK, HTML
+from tools.paths import HTML
 
 AGAIN = "Run `python -m tools ledger` (minutes for each chapter that changed)."
-
-
-@pytest.fixture
-def page():
-    """The module that makes the page."""
-    sys.path.insert(0, str(BOOK / "_ext"))
-    try:
-        import ledger_page
-    finally:
-        sys.path.pop(0)
-    return ledger_page
 
 
 def test_runs_of_the_chapter_are_of_its_present_code(chapter):
@@ -77,7 +66,7 @@ def test_a_claim_that_fails_does_not_end_a_run_of_the_ledger():
 
     before, films = gan_lib.claims.verify, (gan_lib.film.film, gan_lib.film.slider)
     try:
-        exec(ledger.GO_ON, {})
+        exec(ledger.FIRST_CELL, {})
         gan_lib.claims.verify("one is two", 1.0, equals=2.0)
         assert not RECORDS["one is two"].holds
     finally:
@@ -101,7 +90,7 @@ def test_hash_forgets_ties_and_nothing_else():
     assert "statement" in code_cells(base)[0].source, "the notebook itself must not change"
 
 
-def test_history_counts_the_runs_of_one_claim(page):
+def test_history_counts_the_runs_of_one_claim():
     def run(medians, failed=(), missing=()):
         return {
             "medians": medians,
@@ -114,9 +103,21 @@ def test_history_counts_the_runs_of_one_claim(page):
         "seeds": {"0": run([1.0, 5.0]), "1": run([3.0, None], failed=[0], missing=[1])},
         "mutations": {"sign": run([9.0, 5.0], failed=[0]), "factor": run([1.0, 5.0])},
     }
-    first, second = page.history(stored, 0), page.history(stored, 1)
-    assert first == {"failed": ["1"], "runs": 2, "range": (1.0, 3.0), "broken": ["sign"]}
-    assert second == {"failed": [], "runs": 1, "range": (5.0, 5.0), "broken": []}
+    first, second = ledger_page.history(stored, 0), ledger_page.history(stored, 1)
+    assert first == {
+        "failed": ["1"],
+        "runs": 2,
+        "range": (1.0, 3.0),
+        "broken": ["sign"],
+        "tried": 2,
+    }
+    assert second == {"failed": [], "runs": 1, "range": (5.0, 5.0), "broken": [], "tried": 2}
+    assert (
+        ledger_page.breakers(first) == "sign"
+        and ledger_page.breakers(second) == "none of 2 planted bugs"
+    )
+    untried = ledger_page.history(stored | {"mutations": {}}, 1)
+    assert ledger_page.breakers(untried) == "no bug planted yet"
 
 
 @pytest.mark.skipif(not HTML.exists(), reason="the site is not built: run `make book`")

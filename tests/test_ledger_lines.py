@@ -1,15 +1,11 @@
 """Every slip on the errata page shows the claims that test it."""
 
 import re
-import sys
 
+import ledger_lines
 import pytest
 
 from tools.paths import BOOK, HTML
-
-sys.path.insert(0, str(BOOK / "_ext"))
-
-import ledger_lines
 
 PAGE = BOOK / "appendices" / "errata.md"
 ENTRIES = PAGE.read_text(encoding="utf-8").split("\n(errata-")[1:]

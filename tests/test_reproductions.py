@@ -2,15 +2,11 @@
 
 import json
 import math
-import sys
 
 import pytest
-
-from tools.paths import BOOK, HTML, ROOT
-
-sys.path.insert(0, str(BOOK / "_ext"))
-
 import reproductions_page as page
+
+from tools.paths import HTML, ROOT
 
 ENTRIES = page.load()
 CHECKS = [(entry["row"], check) for entry in ENTRIES for check in entry.get("checks", [])]

@@ -4,20 +4,22 @@ import json
 import math
 
 import pytest
-import torch
 
-from benchmarks.digits_full import ROOT, first_steps, full_run
+from benchmarks.digits_full import first_steps, full_run
+from benchmarks.stored import RESULTS
 
-STORED = ROOT / "results" / "digits_full.json"
+STORED = RESULTS / "digits_full.json"
 RUNS = json.loads(STORED.read_text(encoding="utf-8"))["runs"]
+ONE_RUN = ("f_gan_table", "ring_comparison", "which_divergence")  # files with a single run
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.mark.parametrize("name", ONE_RUN)
+def test_the_stored_run_says_where_it_comes_from(name):
+    run = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    assert run["command"].endswith(f"--steps {run['steps']} --seed {run['seed']}")
+    for key in ("date", "hardware", "cpu_minutes"):
+        assert run[key], f"no {key}"
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: f"seed {run['seed']}")

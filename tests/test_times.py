@@ -6,12 +6,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import times
 
 from tools import execute
 from tools.paths import BOOK, TIMES, chapter_name, chapters
-
-sys.path.insert(0, str(BOOK / "_ext"))
-import times  # noqa: E402
 
 SPENT = {"wall_seconds": 31.4, "cpu_seconds": 28.6}
 

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from packaging.utils import canonicalize_name
+
 LISTED = 40
 NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?(?:e[-+−]?\d+)?")
 
@@ -150,7 +152,7 @@ def table(header, rows):
 
 def version_rows(before, after, first):
     """Packages whose versions differ, those that were asked for first."""
-    asked = {re.sub(r"[-_.]+", "-", name).lower() for name in first}
+    asked = {canonicalize_name(name) for name in first}
     changed = [n for n in before if n in after and before[n] != after[n]]
     rows = [(n, before[n], after[n]) for n in sorted(changed, key=lambda n: (n not in asked, n))]
     return rows or [("no package", "", "")]

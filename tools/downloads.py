@@ -31,7 +31,7 @@ which is large, and `gan_lib`. The third opens Jupyter in your browser: choose a
 
 - `book/`: the chapters, one folder for each part. The first code cell sets `seed`, `scale` and `device`.
 - `gan_lib/`: the library. Do you want to change it? Install it with `pip install -e .` instead.
-- `results/`: numbers of long runs, which three chapters read.
+- `results/`: numbers of long runs, which some chapters show.
 
 The book, its tests and its history: {url}
 """

@@ -2,8 +2,6 @@
 
 import datetime
 import json
-import platform
-import re
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -12,7 +10,8 @@ from tqdm import tqdm
 
 from tools import notebooks, runner
 from tools.freshness import stamp, why_stale
-from tools.paths import BOOK, TIMES, chapter_name, chapters
+from tools.machine import processor
+from tools.paths import BOOK, TIMES, chapter_name, chapters, recorded_times
 
 
 def children_seconds():
@@ -23,13 +22,6 @@ def children_seconds():
         return None
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def hardware():
-    """The processor's name, as the other stored results say it."""
-    info = Path("/proc/cpuinfo")
-    cpu = info.exists() and re.search(r"model name\s*: (.*)", info.read_text(encoding="utf-8"))
-    return f"{cpu[1] if cpu else platform.processor()}, one thread"
 
 
 def execute(path):
@@ -48,11 +40,11 @@ def record(path, spent, processes, file=TIMES):
     """Keep what one execution of a chapter took; the newest one replaces the one before."""
     if not path.is_relative_to(BOOK):
         return
-    stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    stored = recorded_times(file)
     today = datetime.date.today().isoformat()
     stored[chapter_name(path)] = spent | {
         "date": today,
-        "hardware": hardware(),
+        "hardware": f"{processor()}, one thread",
         "processes": processes,
     }
     temporary = file.with_name(file.name + ".part")

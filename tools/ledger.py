@@ -21,20 +21,15 @@ from tools.paths import ROOT, chapter_name, chapters
 FOLDER = ROOT / "ledger"
 SEEDS = range(10)
 
-# A claim that fails is shown and recorded as ever, but the chapter goes on: which others fail, too?
 # Nobody looks at these runs' pictures, so none is drawn.
-GO_ON = """\
-import gan_lib.claims, gan_lib.film, matplotlib
+FIRST_CELL = (
+    runner.GO_ON
+    + """\
+import gan_lib.film, matplotlib
 matplotlib.use("agg")
 gan_lib.film.film = gan_lib.film.slider = lambda *args, **kwargs: None
-_strict = gan_lib.claims.verify
-def _going_on(*args, **kwargs):
-    try:
-        _strict(*args, **kwargs)
-    except gan_lib.claims.ClaimError:
-        pass
-gan_lib.claims.verify = _going_on
 """
+)
 
 
 class WithoutTies(ast.NodeTransformer):
@@ -101,19 +96,21 @@ def run(path, kind, key, texts):
     """One run of one chapter: a seed, or a mutation."""
     began = time.perf_counter()
     if kind == "seeds":
-        result = runner.run(path, parameters={"seed": int(key)}, first_cell=GO_ON)
+        result = runner.run(path, parameters={"seed": int(key)}, first_cell=FIRST_CELL)
     else:
-        result = mutate.run_planted(path, key, GO_ON)
+        result = mutate.run_planted(path, key, FIRST_CELL)
     return outcome(texts, result.claims, result.failure), time.perf_counter() - began
 
 
+def mutations(path):
+    """Names of the mutations that a chapter lists."""
+    return read(path).metadata["gan_book"].get("mutations", [])
+
+
 def missing(path, kinds):
-    """(path, kind, key, texts) for each run that a chapter's file lacks, in a fair order."""
-    stored, nb = load(path), read(path)
-    wanted = {
-        "seeds": [str(seed) for seed in SEEDS],
-        "mutations": nb.metadata["gan_book"].get("mutations", []),
-    }
+    """(path, kind, key, texts) for each run that a chapter's file lacks."""
+    stored = load(path)
+    wanted = {"seeds": map(str, SEEDS), "mutations": mutations(path)}
     return [
         (path, kind, key, stored["claims"])
         for kind in kinds
@@ -122,15 +119,21 @@ def missing(path, kinds):
     ]
 
 
-def keep(path, kind, key, found):
-    """Add one outcome to the chapter's file, unless the chapter was edited meanwhile."""
-    stored = load(path)
-    if len(stored["claims"]) != len(found["medians"]):
-        return
-    stored[kind] = dict(sorted((stored[kind] | {key: found}).items()))
+def save(path, stored):
+    """Write the outcomes of a chapter."""
     file = file_of(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text_of(stored), encoding="utf-8", newline="\n")
+
+
+def keep(path, kind, key, found, before):
+    """Add one outcome to the chapter's file; False if the chapter was edited since its hash was `before`."""
+    stored = load(path)
+    if stored["hash"] != before:
+        return False
+    stored[kind] = dict(sorted((stored[kind] | {key: found}).items()))
+    save(path, stored)
+    return True
 
 
 def text_of(stored):
@@ -144,9 +147,10 @@ def text_of(stored):
     return "{" + ",\n".join(parts) + "}\n"
 
 
-def say(path, kind, key, found, seconds):
+def say(task, found, seconds):
     """One line on one run."""
-    failed = [load(path)["claims"][i] for i in found["failed"]]
+    path, kind, key, texts = task
+    failed = [texts[i] for i in found["failed"]]
     verdict = f"{len(failed)} failed, {len(found['missing'])} not reached"
     stop = f"; stopped: {found['stopped']}" if found["stopped"] else ""
     which = f": {failed[0]}" if failed and kind == "seeds" else ""
@@ -155,18 +159,18 @@ def say(path, kind, key, found, seconds):
 
 def main(notebook=None, part=None, kinds=("seeds", "mutations"), processes=2):
     """Command `ledger`: run what is missing; returns the exit status."""
-    paths = [p for p in chapters(part) if notebook in (None, chapter_name(p))]
-    hashes = {path: runs_hash(read(path)) for path in paths}
-    todo = [task for path in paths for task in missing(path, kinds)]
-    for path in paths:  # the committed run counts as seed 0, also where nothing else has to run
-        keep(path, "seeds", "0", load(path)["seeds"]["0"])
+    hashes = {}
+    for path in [p for p in chapters(part) if notebook in (None, chapter_name(p))]:
+        stored = load(path)
+        hashes[path] = stored["hash"]
+        save(path, stored)  # also where nothing has to run: the committed run counts as seed 0
+    todo = [task for path in hashes for task in missing(path, kinds)]
     with ProcessPoolExecutor(processes) as pool, tqdm(total=len(todo), unit="run") as bar:
         waiting = {pool.submit(run, *task): task for task in todo}
         for future in as_completed(waiting):
-            path, kind, key, _ = waiting[future]
+            task = path, kind, key, _ = waiting[future]
             found, seconds = future.result()
-            if hashes[path] == runs_hash(read(path)):
-                keep(path, kind, key, found)
-                bar.write(say(path, kind, key, found, seconds))
+            if keep(path, kind, key, found, hashes[path]):
+                bar.write(say(task, found, seconds))
             bar.update()
     return 0

@@ -72,6 +72,18 @@ def outputs_hash(nb):
     return digest([[c.execution_count, c.outputs] for c in code_cells(nb)])
 
 
+def claim_outputs(nb):
+    """(record, output) of each claim that `verify` left in the outputs, in their order."""
+    outputs = [o for cell in nb.cells for o in cell.get("outputs", [])]
+    records = [(o.get("metadata", {}).get("gan_claim"), o) for o in outputs]
+    return [(record, output) for record, output in records if record]
+
+
+def title(path):
+    """The heading of a chapter."""
+    return next(c.source for c in read(path).cells if c.source.startswith("# ")).splitlines()[0][2:]
+
+
 def normalise(nb):
     """The canonical form of a notebook (a new object); applying it twice changes nothing."""
     nb = nbformat.from_dict(json.loads(json.dumps(nb)))

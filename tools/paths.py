@@ -1,6 +1,7 @@
 """Where things are, and what `_config.yml` says. Needs PyYAML, so only inside `.venv`."""
 
 import functools
+import json
 from pathlib import Path
 
 import yaml
@@ -24,6 +25,11 @@ NUMERIC_PACKAGES = (
     "matplotlib",
     "pillow",
 )
+
+
+def recorded_times(file=TIMES):
+    """What each chapter took when it was last executed; empty when nothing was recorded."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 @functools.cache

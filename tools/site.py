@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import os
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,8 @@ def build():
     program = str(Path(sys.executable).with_name("jupyter-book"))
     command = [program, "build", "book", "--config", "_config.yml"]
     command += ["--toc", str(ROOT / "_toc.yml"), "--path-output", ".", "-W", "-n", "--keep-going"]
-    status = subprocess.call(command, cwd=ROOT)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}  # the extensions use `tools`
+    status = subprocess.call(command, cwd=ROOT, env=environment)
     if status == 0:
         downloads.make()
         page = HTML / "index.html"

@@ -14,34 +14,18 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib import metadata
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
 from tqdm import tqdm
 
 from tools import compare, environment, runner
 from tools.notebooks import read
-from tools.paths import BUILD, ROOT, TIMES, chapter_name, chapters
+from tools.paths import BUILD, ROOT, chapter_name, chapters, recorded_times
 
 FOLDER = ROOT / ".venv-upgrade"
 PYTHON = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = FOLDER / "gan-course-setup.txt"
 REPORT = BUILD / "upgrade-report.md"
 SECTIONS = ("numbers", "notebooks")  # of requirements.txt: what a chapter runs on
-
-# A claim that falls is recorded like the others, and the chapter goes on to the next one.
-GO_ON = """\
-import gan_lib.claims
-_verify = gan_lib.claims.verify
-def _record(*args, **kwargs):
-    try:
-        _verify(*args, **kwargs)
-    except gan_lib.claims.ClaimError:
-        pass
-gan_lib.claims.verify = _record
-"""
-
-
-def canonical(name):
-    """One spelling of a package's name."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def pinned(text, sections=SECTIONS):
@@ -52,7 +36,7 @@ def pinned(text, sections=SECTIONS):
             section = line[2:].strip()
         pin = re.fullmatch(r"([\w.-]+)==(\S+)", line.strip())
         if pin and (not sections or section in sections):
-            found[canonical(pin[1])] = pin[2]
+            found[canonicalize_name(pin[1])] = pin[2]
     return found
 
 
@@ -62,11 +46,13 @@ def wanted(pins, requirements, constraints):
     if not pins:
         return sorted(required), []
     chosen = dict(pin.split("==") for pin in pins if pin.count("==") == 1)
-    unknown = [p for p in pins if canonical(p.partition("==")[0]) not in required or "==" not in p]
+    unknown = [
+        p for p in pins if canonicalize_name(p.partition("==")[0]) not in required or "==" not in p
+    ]
     if unknown:
         known = ", ".join(sorted(required))
         raise SystemExit(f"{unknown[0]}: give name==version, the name one of {known}.")
-    chosen = {canonical(name): version for name, version in chosen.items()}
+    chosen = {canonicalize_name(name): version for name, version in chosen.items()}
     kept = {n: v for n, v in (others | required | chosen).items() if n in chosen or n in others}
     return (
         sorted(f"{name}=={version}" for name, version in (required | chosen).items()),
@@ -100,7 +86,7 @@ def install(required, constraints):
 def versions(path=None):
     """Installed packages and their versions, of a folder or of this environment."""
     found = metadata.distributions(path=[str(path)]) if path else metadata.distributions()
-    return {canonical(package.metadata["Name"]): package.version for package in found}
+    return {canonicalize_name(package.metadata["Name"]): package.version for package in found}
 
 
 def run(path):
@@ -122,7 +108,7 @@ def run(path):
 
 def inside(path):
     """What the process in `.venv-upgrade` does: run one chapter, print what `run` reads."""
-    result = runner.run(path, first_cell=GO_ON)
+    result = runner.run(path, first_cell=runner.GO_ON)
     failure = result.failure and str(result.failure)
     print(json.dumps({"failure": failure, "claims": result.claims}))
 
@@ -151,7 +137,7 @@ def main(pins=(), notebook=None, part=None, processes=2):
         (ROOT / f).read_text(encoding="utf-8") for f in ("requirements.txt", "constraints.txt")
     ]
     install(*wanted(pins, *files))
-    recorded = json.loads(TIMES.read_text(encoding="utf-8")) if TIMES.exists() else {}
+    recorded = recorded_times()
     changes = {}
     with ThreadPoolExecutor(processes) as pool, tqdm(total=len(paths), unit="chapter") as bar:
         waiting = {pool.submit(one, path, recorded): path for path in paths}

@@ -7,15 +7,12 @@ first used in each cell, unless the cell gives the name another meaning.
 import ast
 import functools
 import html
+import importlib
 import re
 import symtable
-import sys
-from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # Sphinx knows this folder only
 
 from tools.notebooks import code_cells, read
 from tools.paths import chapter_name, chapters
@@ -119,7 +116,10 @@ def address(app, pagename, name):
 def home(name):
     """The full name where a member is defined, which may be another module than the one named."""
     module, _, member = name.rpartition(".")
-    found = getattr(sys.modules.get(module), member, None)
+    try:  # autodoc has not imported it when the appendix comes from the cache of an earlier build
+        found = getattr(importlib.import_module(module), member, None)
+    except ModuleNotFoundError:  # a member of a class
+        return name
     return f"{found.__module__}.{found.__qualname__}" if hasattr(found, "__qualname__") else name
 
 

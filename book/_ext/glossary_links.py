@@ -1,21 +1,14 @@
 """The appendix `glossary`, and a link to it where a chapter first uses one of its terms."""
 
 import re
-import sys
 from functools import cache
 from html import escape
-from pathlib import Path
 
 import yaml
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[2])
-)  # Sphinx knows this folder, not the root
-
-from ledger_page import title
-
+from tools.notebooks import title
 from tools.paths import BOOK, ROOT, chapter_name, chapters
 
 PAGE = "appendices/glossary"
@@ -38,6 +31,7 @@ CLOSED = (
 CELL = {"cell_input", "cell_output"}
 
 
+@cache
 def load():
     """The terms, by their English name."""
     return yaml.safe_load(FILE.read_text(encoding="utf-8"))

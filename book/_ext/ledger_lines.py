@@ -1,20 +1,12 @@
 """`{claims}`: the claims that the chapters recorded for a statement, as their own cells show them."""
 
-import sys
 from functools import cache
-from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx import addnodes
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[2])
-)  # Sphinx knows this folder, not the root
-
-from ledger_page import title
-
-from tools.notebooks import read
+from tools.notebooks import claim_outputs, read, title
 from tools.paths import chapter_name, chapters
 
 SHOWN = 4  # a longer list is folded after so many
@@ -23,9 +15,7 @@ SHOWN = 4  # a longer list is folded after so many
 @cache
 def recorded(path, modified):
     """(statements, HTML of the line) of each claim of a chapter."""
-    outputs = [o for cell in read(path).cells for o in cell.get("outputs", [])]
-    records = [(o.get("metadata", {}).get("gan_claim"), o) for o in outputs]
-    return [(r["statement"], "".join(o["data"]["text/html"])) for r, o in records if r]
+    return [(r["statement"], o["data"]["text/html"]) for r, o in claim_outputs(read(path))]
 
 
 def lines_of(statement):

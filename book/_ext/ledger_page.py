@@ -1,20 +1,15 @@
 """The appendix `claims`: every `verify` of the book, with how often it held and what breaks it."""
 
 import re
-import sys
 from html import escape
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import yaml
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[2])
-)  # Sphinx knows this folder, not the root
-
 from tools import ledger
-from tools.notebooks import read
+from tools.notebooks import claim_outputs, read, title
 from tools.paths import ROOT, chapter_name, chapters
 
 LINE = re.compile(r"^[✓✗] .* ⟨(?P<measured>.*)⟩ (?P<required>.*)$", re.DOTALL)
@@ -23,7 +18,7 @@ CONTROLS = """<div class="gan-ledger-bar" role="search" hidden>
 <label>Search <input type="search" placeholder="words, a statement, a mutation"></label>
 <label>Show <select><option value="">all claims</option>
 <option value="slip">about a slip of a source</option>
-<option value="unbroken">that no listed mutation breaks</option>
+<option value="unbroken">that no planted bug breaks</option>
 <option value="failed">that failed with some seed</option></select></label>
 <output aria-live="polite"></output></div>"""
 
@@ -55,39 +50,40 @@ SCRIPT = """<script>(() => {
 def entries(path, stored):
     """(record, measured, required, outcomes) of each claim of a chapter."""
     found = []
-    for cell in read(path).cells:
-        for output in cell.get("outputs", []):
-            record = output.get("metadata", {}).get("gan_claim")
-            if record:
-                seen = LINE.match("".join(output["data"]["text/plain"]))
-                found.append((record, seen["measured"], seen["required"]))
-    return [(*entry, history(stored, i)) for i, entry in enumerate(found)]
-
-
-def title(path):
-    """The chapter's heading."""
-    return next(c.source for c in read(path).cells if c.source.startswith("# ")).splitlines()[0][2:]
+    for i, (record, output) in enumerate(claim_outputs(read(path))):
+        seen = LINE.match(output["data"]["text/plain"])
+        found.append((record, seen["measured"], seen["required"], history(stored, i)))
+    return found
 
 
 def history(stored, i):
     """What the runs say of claim i: seeds held, seeds run, its range over seeds, what breaks it."""
     runs = {s: r for s, r in stored["seeds"].items() if i not in r["missing"]}
+    tried = [r for r in stored["mutations"].values() if i not in r["missing"]]
     medians = [r["medians"][i] for r in runs.values() if r["medians"][i] is not None]
     return {
         "failed": [seed for seed, r in runs.items() if i in r["failed"]],
         "runs": len(runs),
         "range": (min(medians), max(medians)) if medians else None,
         "broken": [name for name, r in stored["mutations"].items() if i in r["failed"]],
+        "tried": len(tried),
     }
+
+
+def breakers(past):
+    """What breaks a claim, in words; a bug that was not planted yet has said nothing."""
+    if past["broken"]:
+        return ", ".join(past["broken"])
+    return f"none of {past['tried']} planted bugs" if past["tried"] else "no bug planted yet"
 
 
 def row(path, entry, statements):
     """One claim as a list item."""
     record, measured, required, past = entry
     slips = any(statements.get(name, {}).get("slip") for name in record["statement"])
-    classes = (
-        ["slip"] * slips + ["failed"] * bool(past["failed"]) + ["unbroken"] * (not past["broken"])
-    )
+    unbroken = past["tried"] and not past["broken"]
+    marks = {"slip": slips, "failed": past["failed"], "unbroken": unbroken}
+    classes = " ".join(name for name, is_so in marks.items() if is_so)
     held = f"{past['runs'] - len(past['failed'])} of {past['runs']} seeds"
     if past["failed"]:
         held += f" (not {', '.join(past['failed'])})"
@@ -102,12 +98,12 @@ def row(path, entry, statements):
         f"<b>required</b> {escape(required)}",
         f"<b>held</b> {held}",
         f"<b>statement</b> {', '.join(ids) or 'none'}",
-        f"<b>broken by</b> {escape(', '.join(past['broken'])) or 'none of the listed mutations'}",
+        f"<b>broken by</b> {escape(breakers(past))}",
     ]
     if record["source"]:
         facts.insert(4, f"<b>source</b> {escape(record['source'])}")
     return (
-        f'<li class="{" ".join(classes)}" data-chapter="{chapter_name(path)}">'
+        f'<li class="{classes}" data-chapter="{chapter_name(path)}">'
         f"<p>{escape(record['text'])}</p><p>{' · '.join(facts)}</p></li>"
     )
 
@@ -123,6 +119,8 @@ def totals(books, statements):
     runs = sum(past["runs"] for *_, past in claims)
     failed = sum(len(past["failed"]) for *_, past in claims)
     planted = [r for *_, stored in books for r in stored["mutations"].values()]
+    listed = sum(len(ledger.mutations(path)) for path, *_ in books)
+    made = sum(len(stored["seeds"]) for *_, stored in books)
     noticed = sum(bool(r["failed"]) for r in planted)
     broken = sum(bool(past["broken"]) for *_, past in claims)
     return (
@@ -130,9 +128,10 @@ def totals(books, statements):
         f"<dt>Statements</dt><dd>{len(sources & named)} of the {len(sources)} statements of the sources that "
         f"belong to these chapters ({len(excused)} cannot be tested, with a written reason), and "
         f"{len(named - sources)} of the book's own or from other chapters</dd>"
-        f"<dt>Held</dt><dd>{runs - failed:,} of {runs:,} (claim, seed) pairs</dd>"
-        f"<dt>Planted bugs</dt><dd>{noticed} of {len(planted)} (chapter, mutation) pairs noticed by a claim; "
-        f"{broken:,} claims are broken by at least one of them</dd></dl>"
+        f"<dt>Held</dt><dd>{runs - failed:,} of {runs:,} (claim, seed) pairs, from {made} of "
+        f"{len(books) * len(ledger.SEEDS)} runs of a chapter with a seed</dd>"
+        f"<dt>Planted bugs</dt><dd>{len(planted)} of {listed} (chapter, mutation) pairs run so far: "
+        f"{noticed} noticed by a claim, {broken:,} claims broken by at least one</dd></dl>"
     )
 
 
@@ -143,6 +142,7 @@ class Ledger(Directive):
         statements = yaml.safe_load((ROOT / "statements.yml").read_text(encoding="utf-8"))
         env = self.state.document.settings.env
         here = PurePosixPath(env.docname).parent
+        env.note_dependency(str(ROOT / "statements.yml"))
         kept = {path: ledger.load(path) for path in chapters()}
         books = [(path, entries(path, stored), stored) for path, stored in kept.items()]
         parts = [totals(books, statements), CONTROLS]

@@ -3,18 +3,10 @@
 import json
 import math
 import re
-import sys
-from pathlib import Path
 
 import yaml
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[2])
-)  # Sphinx knows this folder, not the root
-
-from ledger_page import title
-
-from tools.notebooks import code_cells, read
+from tools.notebooks import code_cells, read, title
 from tools.paths import BOOK, ROOT
 from tools.runner import claims_of
 

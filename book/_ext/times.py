@@ -1,20 +1,14 @@
 """The appendix `times`: what each chapter takes to run and to load, from records and file sizes."""
 
-import json
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 from statistics import median
 
 from sphinx.util.docutils import SphinxDirective
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[2])
-)  # Sphinx knows this folder, not the root
-
 from tools.notebooks import read
-from tools.paths import TIMES, chapter_name, chapters
+from tools.paths import chapter_name, chapters, recorded_times
 from tools.runner import claims_of
 
 PAGE = "appendices/times"
@@ -28,7 +22,7 @@ HEADER = ("Chapter", "Seconds", "CPU seconds", "Claims", "Notebook, kB", "Page, 
 
 def measured():
     """One dictionary a chapter, in the order of the book; what was not recorded is None."""
-    stored = json.loads(TIMES.read_text(encoding="utf-8")) if TIMES.exists() else {}
+    stored = recorded_times()
     return [
         {
             "name": chapter_name(path),
