@@ -25,13 +25,19 @@ def find_chromium():
     return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
+def install_debian(package, what):
+    """Install a package, saying so, where that is possible: on Debian, as root. Returns whether it was."""
+    if not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")):
+        return False
+    print(f"Installing Debian's package {package}: {what}.", flush=True)
+    command = f"apt-get update -q && apt-get install -y -q --no-install-recommends {package}"
+    return subprocess.call(command, shell=True, stdout=subprocess.DEVNULL) == 0
+
+
 def install_chromium():
-    """Install a browser, saying so: Debian's package as root, else Playwright's own download."""
-    if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        print("No Chrome or Chromium found: installing Debian's package chromium.", flush=True)
-        command = "apt-get update -q && apt-get install -y -q --no-install-recommends chromium"
-        if subprocess.call(command, shell=True, stdout=subprocess.DEVNULL) == 0:
-            return find_chromium()
+    """Install a browser: Debian's package as root, else Playwright's own download."""
+    if install_debian("chromium", "no Chrome or Chromium was found"):
+        return find_chromium()
     print("No Chrome or Chromium found: downloading the one that Playwright offers.", flush=True)
     subprocess.check_call([sys.executable, "-m", "playwright", "install", "chromium"])
     return None  # Playwright finds its own

@@ -76,3 +76,12 @@ def test_the_book_is_listed_whole():
 )
 def test_links_between_pages_become_links_inside(href, expected):
     assert pdf.address(href, "theory/optimal_discriminator", set(PAGES)) == expected
+
+
+def test_a_language_without_a_font_is_named(monkeypatch):
+    monkeypatch.setattr(pdf.shutil, "which", lambda name: f"/usr/bin/{name}")
+    fonts = {":lang=ko": b"", ":lang=zh-cn": b"some font\n"}
+    monkeypatch.setattr(pdf.subprocess, "check_output", lambda command: fonts[command[1]])
+    assert pdf.without_letters() == ["Korean"]
+    monkeypatch.setattr(pdf.shutil, "which", lambda name: None)
+    assert pdf.without_letters() == []

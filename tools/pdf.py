@@ -6,6 +6,8 @@ becomes a link inside the document. What was printed is then checked, so a bad P
 
 import posixpath
 import re
+import shutil
+import subprocess
 import time
 import urllib.parse
 
@@ -14,7 +16,7 @@ from bs4 import BeautifulSoup
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import NameObject, TextStringObject
 
-from tests.browser import chromium
+from tests.browser import chromium, install_debian
 from tools import downloads, site
 from tools.paths import BUILD, HTML, ROOT, config
 
@@ -38,6 +40,14 @@ PAPER = {
     "outline": True,
     "tagged": True,
 }
+
+
+def without_letters():
+    """Languages of the glossary that no installed font can write; [] where fontconfig is not in use."""
+    if not shutil.which("fc-list"):
+        return []  # macOS and Windows come with such fonts
+    wanted = {"ko": "Korean", "zh-cn": "Chinese"}
+    return [n for c, n in wanted.items() if not subprocess.check_output(["fc-list", f":lang={c}"])]
 
 
 def pages():
@@ -224,7 +234,10 @@ def main():
     if not (HTML / "index.html").exists() and site.build():
         return 1
     began = time.perf_counter()
-    troubles = make(pages(), TARGET)
+    if without_letters():
+        install_debian("fonts-noto-cjk", "a font for Korean and Chinese")
+    boxes = [f"no font for {name}: install one, such as Noto CJK" for name in without_letters()]
+    troubles = boxes + make(pages(), TARGET)
     count, size = len(PdfReader(TARGET).pages), TARGET.stat().st_size / 1e6
     took = (time.perf_counter() - began) / 60
     print(f"{TARGET.relative_to(ROOT)}: {count} pages, {size:.1f} MB, made in {took:.1f} minutes.")
