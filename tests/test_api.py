@@ -49,6 +49,11 @@ def test_every_public_name_has_its_entry(name):
 
 
 @built
+def test_appendix_has_no_entries_that_say_nothing():
+    assert "Alias for field number" not in APPENDIX.read_text(encoding="utf-8")
+
+
+@built
 def test_code_of_each_chapter_links_to_the_appendix(chapter):
     page = (HTML / f"{chapter_name(chapter)}.html").read_text(encoding="utf-8")
     known, wanted = {}, set()

@@ -169,8 +169,14 @@ def folded(links):
     return [ends[0], items, ends[1]]
 
 
+def leave_out(app, what, name, obj, skip, options):
+    """Fields of named tuples, whose only documentation is a number; their class describes them."""
+    return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
+
+
 def setup(app):
     """Called by Sphinx."""
+    app.connect("autodoc-skip-member", leave_out)
     app.connect("html-page-context", link_page)
     app.connect("doctree-resolved", list_chapters)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
