@@ -44,7 +44,10 @@ def critic_with_dropout(seed):
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_objectives(name):
     def train_with(seed, choose):
-        return run(mlp([2, 4, 1], seed, scalar=True, device="cpu"), seed, name)
+        losses, weights = run(mlp([2, 4, 1], seed, scalar=True, device="cpu"), seed, name)
+        # Here scores count by differences alone: the gradient of the critic's last bias is exactly 0,
+        # and what rounding leaves of it is what Adam scales to a step.
+        return losses, weights[..., :-1] if name == "relativistic-average" else weights
 
     assert_loop_of_lone_runs(train_with)
 

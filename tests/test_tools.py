@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from tests.mutations import Mutation, apply
-from tools import execute, freshness, notebooks, runner
+from tools import compare, execute, freshness, notebooks, runner
 
 DRAFT = """\
 ---
@@ -156,6 +156,17 @@ def test_runner_passes_parameters_and_reads_claims(path):
     assert runner.run(path).failure.name == "ClaimError"
     result = runner.run(path, parameters={"seed": 3})
     assert result.failure is None and len(result.claims) == 1
+
+
+def test_infinite_measured_values_are_read_back_as_numbers(path):
+    """JSON has no infinity, so a kernel writes the word "inf" into the record."""
+    nb = notebooks.read(path)
+    source = "from gan_lib.claims import verify\nverify('far', [1, float('inf')], above=0)"
+    nb.cells[-1].source = source
+    notebooks.write(notebooks.normalise(nb), path)
+    (far,) = runner.run(path).claims
+    assert far["measured"] == [1.0, float("inf")]
+    assert compare.move(far, far).moved == 0 and "inf" in compare.summary(far)
 
 
 def test_mutation_must_fit_exactly_once(tmp_path):

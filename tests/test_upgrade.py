@@ -81,6 +81,15 @@ def test_other_numbers_of_values_and_nan_are_large_moves():
         assert compare.move(old, old | {"measured": values}).moved == float("inf")
 
 
+def test_infinite_values_that_stay_do_not_move():
+    far = claim("c", [1.0, float("inf")], "above 0", "above")
+    assert compare.move(far, far).moved == 0
+    nearer = compare.move(
+        claim("c", float("inf"), "above 0", "above"), claim("c", 5.0, "above 0", "above")
+    )
+    assert nearer.moved == float("inf") and nearer.used is None and nearer.left == 5.0
+
+
 def test_claims_that_come_and_go_are_told_apart_and_repeated_texts_too():
     old = [claim("same", 1.0, "above 0", "above"), claim("same", 2.0, "above 0", "above")]
     old.append(claim("old", 1.0, "holds", "holds"))

@@ -67,7 +67,8 @@ def tolerance(claim):
 
 def move(before, after):
     """Compare one claim of the committed chapter with the same claim of the new run."""
-    steps = [abs(b - a) for a, b in zip(before["measured"], after["measured"], strict=False)]
+    pairs = zip(before["measured"], after["measured"], strict=False)
+    steps = [0.0 if a == b else abs(b - a) for a, b in pairs]  # ∞ − ∞ is not a number
     same_number = len(before["measured"]) == len(after["measured"])
     if not same_number or any(math.isnan(step) for step in steps):
         return Move(before["text"], before, after, math.inf, None, None)
@@ -75,7 +76,7 @@ def move(before, after):
     if before["kind"] == "equals" and (margin := tolerance(before)):
         used = moved / margin
     elif (had := room(before)) is not None and (left := room(after)) is not None:
-        used = (had - left) / had if had > 0 else None
+        used = (had - left) / had if 0 < had < math.inf else None
     return Move(before["text"], before, after, moved, used, left)
 
 
@@ -125,7 +126,7 @@ def weight(item):
 
 def short(value):
     """A number for a table cell."""
-    return "changed in number" if value == math.inf else f"{value:.2g}"
+    return "no common measure" if value == math.inf else f"{value:.2g}"
 
 
 def percent(value):

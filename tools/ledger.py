@@ -86,8 +86,8 @@ def outcome(texts, claims, failure):
 
 
 def middle(measured):
-    """The median with four digits; None where it is not a number. (JSON has no ∞: records write "inf".)"""
-    value = float(np.median([float(one) for one in measured]))
+    """The median with four digits; None where it is infinite or not a number."""
+    value = float(np.median(measured))
     return float(f"{value:.4g}") if np.isfinite(value) else None
 
 
