@@ -71,10 +71,10 @@ def history(stored, i):
 
 
 def breakers(past):
-    """What breaks a claim, in words; a bug that was not planted yet has said nothing."""
+    """What breaks a claim, in words; a run that stopped before the claim has said nothing."""
     if past["broken"]:
         return ", ".join(past["broken"])
-    return f"none of {past['tried']} planted bugs" if past["tried"] else "no bug planted yet"
+    return f"none of {past['tried']} planted bugs" if past["tried"] else "no run with a bug reached it"
 
 
 def row(path, entry, statements):
@@ -130,7 +130,7 @@ def totals(books, statements):
         f"{len(named - sources)} of the book's own or from other chapters</dd>"
         f"<dt>Held</dt><dd>{runs - failed:,} of {runs:,} (claim, seed) pairs, from {made} of "
         f"{len(books) * len(ledger.SEEDS)} runs of a chapter with a seed</dd>"
-        f"<dt>Planted bugs</dt><dd>{len(planted)} of {listed} (chapter, mutation) pairs run so far: "
+        f"<dt>Planted bugs</dt><dd>{len(planted)} of {listed} (chapter, mutation) pairs run: "
         f"{noticed} noticed by a claim, {broken:,} claims broken by at least one</dd></dl>"
     )
 
