@@ -16,19 +16,20 @@ from tqdm import tqdm
 from tools import mutate, runner
 from tools.freshness import inputs_hash
 from tools.notebooks import code_cells, digest, read
-from tools.paths import ROOT, chapter_name, chapters, recorded_times
+from tools.paths import ROOT, chapter_name, chapters
 
 FOLDER = ROOT / "ledger"
 SEEDS = range(10)
 
-LONG = 45  # CPU seconds of a chapter
-
-# Nobody looks at these runs' pictures, so none is drawn.
-NO_PICTURES = """\
+# What a run begins with: it goes on after a claim that fails, and draws no pictures, as nobody sees them.
+FIRST_CELL = (
+    runner.GO_ON
+    + """\
 import gan_lib.film, matplotlib
 matplotlib.use("agg")
 gan_lib.film.film = gan_lib.film.slider = lambda *args, **kwargs: None
 """
+)
 
 
 class WithoutTies(ast.NodeTransformer):
@@ -91,19 +92,13 @@ def middle(measured):
     return float(f"{value:.4g}") if np.isfinite(value) else None
 
 
-def first_cell(path, kind):
-    """What a run begins with. It goes on after a claim that fails, but not under a bug in a long chapter."""
-    is_long = recorded_times().get(chapter_name(path), {}).get("cpu_seconds", 0) > LONG
-    return NO_PICTURES if kind == "mutations" and is_long else runner.GO_ON + NO_PICTURES
-
-
 def run(path, kind, key, texts):
     """One run of one chapter: a seed, or a mutation."""
-    began, cell = time.perf_counter(), first_cell(path, kind)
+    began = time.perf_counter()
     if kind == "seeds":
-        result = runner.run(path, parameters={"seed": int(key)}, first_cell=cell)
+        result = runner.run(path, parameters={"seed": int(key)}, first_cell=FIRST_CELL)
     else:
-        result = mutate.run_planted(path, key, cell)
+        result = mutate.run_planted(path, key, FIRST_CELL)
     return outcome(texts, result.claims, result.failure), time.perf_counter() - began
 
 
