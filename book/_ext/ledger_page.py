@@ -74,7 +74,9 @@ def breakers(past):
     """What breaks a claim, in words; a run that stopped before the claim has said nothing."""
     if past["broken"]:
         return ", ".join(past["broken"])
-    return f"none of {past['tried']} planted bugs" if past["tried"] else "no run with a bug reached it"
+    return (
+        f"none of {past['tried']} planted bugs" if past["tried"] else "no run with a bug reached it"
+    )
 
 
 def row(path, entry, statements):
