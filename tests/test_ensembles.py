@@ -45,8 +45,8 @@ def critic_with_dropout(seed):
 def test_objectives(name):
     def train_with(seed, choose):
         losses, weights = run(mlp([2, 4, 1], seed, scalar=True, device="cpu"), seed, name)
-        # Here scores count by differences alone: the gradient of the critic's last bias is exactly 0,
-        # and what rounding leaves of it is what Adam scales to a step.
+        # Relativistic scores count by differences alone, so the critic's last bias has gradient 0. With
+        # averages rounding leaves something of it, and Adam makes a step of that.
         return losses, weights[..., :-1] if name == "relativistic-average" else weights
 
     assert_loop_of_lone_runs(train_with)

@@ -76,12 +76,12 @@ def claim_outputs(nb):
     """(record, output) of each claim that `verify` left in the outputs, in their order."""
     outputs = [o for cell in nb.cells for o in cell.get("outputs", [])]
     records = [(o.get("metadata", {}).get("gan_claim"), o) for o in outputs]
-    return [(record | numbers(record), output) for record, output in records if record]
+    return [(with_numbers(record), output) for record, output in records if record]
 
 
-def numbers(record):
-    """The measured values of a claim. JSON has no infinity: a kernel writes the word "inf" instead."""
-    return {"measured": [float(value) for value in record["measured"]]}
+def with_numbers(record):
+    """A claim's record as `verify` wrote it: JSON has no infinity, so a kernel stored the word "inf"."""
+    return record | {"measured": [float(value) for value in record["measured"]]}
 
 
 def title(path):
