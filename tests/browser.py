@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 from playwright.sync_api import sync_playwright
@@ -58,13 +59,23 @@ class Visit:
 
     def __init__(self, browser, origin, **options):
         self.origin, self.troubles = origin, []
+        self.pending, self.asked = {}, 0.0  # requests without an answer; when the last one was made
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda e: self.troubles.append(f"script error: {e}"))
         self.page.on("console", self._console)
         self.page.on("response", self._response)
-        self.page.on("requestfailed", lambda r: self.troubles.append(f"request failed: {r.url}"))
+        self.page.on("request", self._asked)
+        self.page.on("requestfinished", lambda r: self.pending.pop(r, None))
+        self.page.on("requestfailed", self._failed)
         self.context.route("**/*", self._route)
+
+    def _asked(self, request):
+        self.pending[request], self.asked = request.url, time.monotonic()
+
+    def _failed(self, request):
+        self.pending.pop(request, None)
+        self.troubles.append(f"request failed: {request.url}")
 
     def _console(self, message):
         if message.type == "error":
@@ -84,6 +95,14 @@ class Visit:
         """Go to a page and wait until its formulas are typeset."""
         self.page.goto(url, wait_until="load")
         self.page.evaluate("async () => { if (window.MathJax) await MathJax.startup.promise }")
+        return self.page
+
+    def settle(self, seconds=30, quiet=0.5):
+        """Wait until all requests are answered and none is made for a while: leaving earlier stops some."""
+        end = time.monotonic() + seconds
+        while self.pending or time.monotonic() < self.asked + quiet:
+            assert time.monotonic() < end, f"no answer in {seconds} s: {[*self.pending.values()]}"
+            self.page.wait_for_timeout(50)
         return self.page
 
     def __enter__(self):

@@ -1,13 +1,15 @@
-"""Bugs that chapters and unit tests must notice. `make mutate` plants them one at a time and expects red
-(`make mutate BATTERY=1`: under the unit tests of the module)."""
+"""Bugs in `gan_lib` that chapters and unit tests must notice. `make mutate` plants them one at a time and
+expects red (`make mutate BATTERY=1`: under the unit tests of the module)."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.notebooks import code_cells, read, write
+
 
 @dataclass(frozen=True)
 class Mutation:
-    """One edit of `gan_lib`: `old` occurs exactly once in `file` and becomes `new`."""
+    """One edit: `old` occurs exactly once in `file` (of a notebook: in its code) and becomes `new`."""
 
     name: str
     file: str
@@ -1170,16 +1172,24 @@ MUTATIONS = {mutation.name: mutation for mutation in REGISTRY}
 
 def occurrences(mutation, root):
     """How often the text to replace occurs; anything but 1 makes the mutation void."""
-    return Path(root, mutation.file).read_text(encoding="utf-8").count(mutation.old)
+    file = Path(root, mutation.file)
+    if file.suffix == ".ipynb":
+        return sum(cell.source.count(mutation.old) for cell in code_cells(read(file)))
+    return file.read_text(encoding="utf-8").count(mutation.old)
 
 
 def apply(mutation, root):
-    """Plant the bug in the copy of the repository's `gan_lib` under `root`."""
+    """Plant the bug in the copy of the file that lies under `root`."""
     if occurrences(mutation, root) != 1:
         raise ValueError(
             f"Mutation {mutation.name!r}: its text must occur exactly once in {mutation.file}, "
-            f"but occurs {occurrences(mutation, root)} times; update tests/mutations.py."
+            f"but occurs {occurrences(mutation, root)} times; update the text in tests/mutations*.py."
         )
     file = Path(root, mutation.file)
+    if file.suffix == ".ipynb":
+        nb = read(file)
+        for cell in code_cells(nb):
+            cell.source = cell.source.replace(mutation.old, mutation.new)
+        return write(nb, file)
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")

@@ -1,6 +1,7 @@
 """The ledger of claims is whole and fresh, and its page says what its files say."""
 
 import json
+from dataclasses import replace
 
 import ledger_page
 import nbformat
@@ -8,9 +9,9 @@ import numpy as np
 import pytest
 
 from gan_lib.claims import RECORDS, ClaimError, verify
-from tools import ledger
+from tools import ledger, mutate
 from tools.notebooks import code_cells, read
-from tools.paths import HTML
+from tools.paths import HTML, chapters
 
 AGAIN = "Run `python -m tools ledger` (minutes for each chapter that changed)."
 
@@ -47,7 +48,7 @@ def test_claims_of_the_chapter_hold_with_every_seed(chapter):
 
 
 def test_every_bug_that_the_chapter_lists_breaks_a_claim(chapter):
-    listed = read(chapter).metadata["gan_book"]["mutations"]
+    listed = mutate.listed(chapter)
     assert len(set(listed)) >= 2, "a chapter lists at least two mutations"
     runs = ledger.load(chapter)["mutations"]
     silent = [name for name in listed if name in runs and not runs[name]["failed"]]
@@ -98,6 +99,16 @@ def test_hash_forgets_ties_and_nothing_else():
     assert ledger.runs_hash(base) == ledger.runs_hash(tied)
     assert len({ledger.runs_hash(nb) for nb in (base, looser, other)}) == 3
     assert "statement" in code_cells(base)[0].source, "the notebook itself must not change"
+
+
+def test_runs_of_another_edit_under_the_same_name_do_not_count(monkeypatch):
+    path = chapters()[0]
+    name = mutate.listed(path)[0]
+    assert name in ledger.load(path)["mutations"]
+    edited = replace(mutate.find(name), new="something else")
+    monkeypatch.setitem(mutate.MUTATIONS, name, edited)
+    assert name not in ledger.load(path)["mutations"]
+    assert [key for *_, key, _ in ledger.missing(path, ("mutations",))] == [name]
 
 
 def test_history_counts_the_runs_of_one_claim():

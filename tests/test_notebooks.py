@@ -6,7 +6,8 @@ import subprocess
 import papermill
 import pytest
 
-from tests.mutations import MUTATIONS, occurrences
+from tests.mutations import MUTATIONS, REGISTRY, occurrences
+from tests.mutations_chapters import BUGS, CHAPTER_MUTATIONS
 from tools.freshness import inputs_hash
 from tools.notebooks import code_cells, colab_cell, dumps, normalise, outputs_hash, read, tags
 from tools.paths import ROOT, chapter_name, chapters
@@ -130,9 +131,16 @@ def test_mutations_are_known(nb):
     assert set(listed) <= set(MUTATIONS), set(listed) - set(MUTATIONS)
 
 
-@pytest.mark.parametrize("name", sorted(MUTATIONS))
+@pytest.mark.parametrize("name", sorted(MUTATIONS | CHAPTER_MUTATIONS))
 def test_mutation_still_applies(name):
-    assert occurrences(MUTATIONS[name], ROOT) == 1, "its old text must occur exactly once"
+    mutation = (MUTATIONS | CHAPTER_MUTATIONS)[name]
+    assert occurrences(mutation, ROOT) == 1, "its old text must occur exactly once"
+
+
+def test_no_two_mutations_share_a_name():
+    own = [name for edits in BUGS.values() for name, *_ in edits]
+    every = [*own, *(mutation.name for mutation in REGISTRY)]
+    assert len(every) == len(set(every))
 
 
 def test_no_path_of_a_machine_in_outputs(nb):

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +11,8 @@ import nbformat
 import pytest
 
 from tests.mutations import Mutation, apply
-from tools import compare, execute, freshness, notebooks, runner
+from tools import execute, freshness, mutate, notebooks, runner
+from tools.paths import ROOT
 
 DRAFT = """\
 ---
@@ -166,7 +168,6 @@ def test_infinite_measured_values_are_read_back_as_numbers(path):
     notebooks.write(notebooks.normalise(nb), path)
     (far,) = runner.run(path).claims
     assert far["measured"] == [1.0, float("inf")]
-    assert compare.move(far, far).moved == 0 and "inf" in compare.summary(far)
 
 
 def test_mutation_must_fit_exactly_once(tmp_path):
@@ -176,6 +177,25 @@ def test_mutation_must_fit_exactly_once(tmp_path):
     (tmp_path / "a.py").write_text("x = 1\nx = 1\n")
     with pytest.raises(ValueError, match="exactly once"):
         apply(Mutation("m", "a.py", "x = 1", "x = 2"), tmp_path)
+
+
+def test_a_bug_in_a_chapter_is_planted_in_a_copy_of_its_code(path, monkeypatch):
+    """The text also stands in the prose, which does not count; the chapter's own file stays as it is."""
+    nb = notebooks.read(path)
+    nb.cells[0].source += "\n\nHere `1 + 1` is prose."
+    nb.cells[
+        -1
+    ].source = "from gan_lib.claims import verify\ntwo = 1 + 1\nverify('two', two, equals=2)"
+    notebooks.write(notebooks.normalise(nb), path)
+    before = path.read_bytes()
+    bug = Mutation("one-off", path.name, "1 + 1", "1 + 2")
+    monkeypatch.setitem(mutate.CHAPTER_MUTATIONS, "one-off", bug)
+    monkeypatch.setattr(mutate, "ROOT", path.parent)
+    shutil.copytree(ROOT / "gan_lib", path.parent / "gan_lib")
+    assert mutate.listed(path)[-1] == "one-off"
+    caught, seen = mutate.try_one(path, "one-off")
+    assert caught and "two" in seen, seen
+    assert path.read_bytes() == before
 
 
 @pytest.fixture

@@ -218,11 +218,8 @@ def report(changes, before, after, first=()):
         "seconds, here",
     )
     lines += ["## Chapters", "", *table(header, chapter_rows(changes))]
-    lines += ["## Claims that moved", ""]
-    lines += [
-        "Changed verdicts come first, then those that lost most of the room to their bound.",
-        "",
-    ]
+    order = "Changed verdicts come first, then those that lost most of the room to their bound."
+    lines += ["## Claims that moved", "", order if listed else "None.", ""]
     header = (
         "chapter",
         "claim",

@@ -21,15 +21,8 @@ from tools.paths import ROOT, chapter_name, chapters
 FOLDER = ROOT / "ledger"
 SEEDS = range(10)
 
-# What a run begins with: it goes on after a claim that fails, and draws no pictures, as nobody sees them.
-FIRST_CELL = (
-    runner.GO_ON
-    + """\
-import gan_lib.film, matplotlib
-matplotlib.use("agg")
-gan_lib.film.film = gan_lib.film.slider = lambda *args, **kwargs: None
-"""
-)
+# What a run begins with: it goes on after a claim that fails, and draws no pictures.
+FIRST_CELL = runner.GO_ON + runner.NO_PICTURES
 
 
 class WithoutTies(ast.NodeTransformer):
@@ -49,6 +42,12 @@ def runs_hash(nb):
     for cell in code_cells(bare):
         cell.source = ast.unparse(WithoutTies().visit(ast.parse(cell.source)))
     return digest([inputs_hash(bare)])
+
+
+def edit_hash(name):
+    """Hash of what a mutation replaces; a run of another edit under the same name does not count."""
+    mutation = mutate.find(name)
+    return digest([mutation.file, mutation.old, mutation.new], 8)
 
 
 def file_of(path):
@@ -71,7 +70,9 @@ def load(path):
     if stored.get("hash") != new["hash"] or stored.get("claims") != new["claims"]:
         new["seeds"]["0"] = outcome(new["claims"], claims, None)  # the committed run
         return new
-    return stored
+    now = {name: edit_hash(name) for name in mutate.listed(path)}
+    runs = stored["mutations"].items()
+    return stored | {"mutations": {k: run for k, run in runs if now.get(k) == run["edit"]}}
 
 
 def outcome(texts, claims, failure):
@@ -99,18 +100,15 @@ def run(path, kind, key, texts):
         result = runner.run(path, parameters={"seed": int(key)}, first_cell=FIRST_CELL)
     else:
         result = mutate.run_planted(path, key, FIRST_CELL)
-    return outcome(texts, result.claims, result.failure), time.perf_counter() - began
-
-
-def mutations(path):
-    """Names of the mutations that a chapter lists."""
-    return read(path).metadata["gan_book"].get("mutations", [])
+    found = outcome(texts, result.claims, result.failure)
+    found |= {"edit": edit_hash(key)} if kind == "mutations" else {}
+    return found, time.perf_counter() - began
 
 
 def missing(path, kinds):
     """(path, kind, key, texts) for each run that a chapter's file lacks."""
     stored = load(path)
-    wanted = {"seeds": map(str, SEEDS), "mutations": mutations(path)}
+    wanted = {"seeds": map(str, SEEDS), "mutations": mutate.listed(path)}
     return [
         (path, kind, key, stored["claims"])
         for kind in kinds

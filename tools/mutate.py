@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tests.mutations import MUTATIONS, apply
+from tests.mutations_chapters import CHAPTER_MUTATIONS
 from tools import runner
 from tools.notebooks import read
 from tools.paths import ROOT, chapter_name, chapters
@@ -20,24 +21,40 @@ assert pathlib.Path(gan_lib.__file__).is_relative_to({folder!r}), "the mutated c
 """
 
 
-def run_planted(path, name, first_cell=""):
-    """Run one chapter on a copy of the library with one mutation in it; returns a `runner.Result`.
+def listed(path):
+    """Names of a chapter's mutations: those of the library that its metadata name, then its own."""
+    own = [m.name for m in CHAPTER_MUTATIONS.values() if ROOT / m.file == path]
+    return read(path).metadata.get("gan_book", {}).get("mutations", []) + own
 
-    Raises ValueError when the registry has no such mutation or its text is not found.
+
+def find(name):
+    """The mutation of this name; raises ValueError when the registries have none."""
+    mutation = (MUTATIONS | CHAPTER_MUTATIONS).get(name)
+    if mutation is None:
+        raise ValueError(f"{name} is neither in tests/mutations.py nor in mutations_chapters.py")
+    return mutation
+
+
+def run_planted(path, name, first_cell=""):
+    """Run a chapter with one mutation, in a copy of the library or of the chapter; returns a `runner.Result`.
+
+    Raises ValueError when there is no such mutation or its text is not found exactly once.
     """
-    if name not in MUTATIONS:
-        raise ValueError(f"{name} is not in tests/mutations.py")
+    mutation = find(name)
     with tempfile.TemporaryDirectory() as folder:
         folder = str(Path(folder).resolve())
         shutil.copytree(ROOT / "gan_lib", Path(folder, "gan_lib"))
-        apply(MUTATIONS[name], folder)
-        return runner.run_with_path(path, folder, GUARD.format(folder=folder) + first_cell)
+        copy = Path(folder, Path(path).relative_to(ROOT))
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+        apply(mutation, folder)
+        return runner.run_with_path(path, folder, GUARD.format(folder=folder) + first_cell, copy)
 
 
 def try_one(path, name):
     """Run one chapter under one mutation; returns (caught, what was seen)."""
     try:
-        failure = run_planted(path, name).failure
+        failure = run_planted(path, name, runner.NO_PICTURES).failure
     except ValueError as error:
         return False, str(error)
     if failure is None:
@@ -48,13 +65,12 @@ def try_one(path, name):
 
 
 def pairs(notebook=None, mutation=None, part=None):
-    """(path, mutation name) for all that the chapters list in their metadata."""
+    """(path, mutation name) for all mutations of the chapters."""
     found = []
     for path in chapters(part):
-        listed = read(path).metadata.get("gan_book", {}).get("mutations", [])
         chosen = notebook is None or notebook in (chapter_name(path), str(path))
         chosen = chosen or Path(notebook).resolve() == path
-        names = [mutation] if mutation and notebook else listed
+        names = [mutation] if mutation and notebook else listed(path)
         found += [(path, n) for n in names if chosen and mutation in (None, n)]
     return found
 

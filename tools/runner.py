@@ -27,6 +27,13 @@ def _going_on(*args, **kwargs):
 gan_lib.claims.verify = _going_on
 """
 
+# As a first cell: no pictures are drawn, where nobody would see them.
+NO_PICTURES = """\
+import gan_lib.film, matplotlib
+matplotlib.use("agg")
+gan_lib.film.film = gan_lib.film.slider = lambda *args, **kwargs: None
+"""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -56,13 +63,13 @@ def claims_of(nb):
     return [record for record, _ in claim_outputs(nb)]
 
 
-def run(path, parameters=None, first_cell=None):
-    """Execute a notebook from its own folder; the file itself is never touched."""
+def run(path, parameters=None, first_cell=None, edited=None):
+    """Execute a notebook, or an edited copy in its place, from its own folder; no file is touched."""
     environment.prepare()
     path = Path(path).resolve()
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.ipynb"), Path(folder, "out.ipynb")
-        nb = read(path)
+        nb = read(edited or path)
         if first_cell:
             nb.cells.insert(0, nbformat.v4.new_code_cell(first_cell))
         nbformat.write(nb, source)
@@ -85,12 +92,12 @@ def run(path, parameters=None, first_cell=None):
     return Result(executed, failure, claims_of(executed))
 
 
-def run_with_path(path, folder, first_cell):
-    """Run with `folder` first on the kernel's import path."""
+def run_with_path(path, folder, first_cell, edited=None):
+    """`run` with `folder` first on the kernel's import path."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), before]))
     try:
-        return run(path, first_cell=first_cell)
+        return run(path, first_cell=first_cell, edited=edited)
     finally:
         os.environ.pop("PYTHONPATH")
         if before is not None:

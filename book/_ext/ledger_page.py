@@ -8,7 +8,7 @@ import yaml
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
-from tools import ledger
+from tools import ledger, mutate
 from tools.notebooks import claim_outputs, read, title
 from tools.paths import ROOT, chapter_name, chapters
 
@@ -39,7 +39,7 @@ SCRIPT = """<script>(() => {
       box.hidden = !box.querySelector("li:not([hidden])");
       box.open = !all && shown <= 200;
     }
-    told.textContent = `${shown} of ${rows.length} claims`;
+    told.textContent = `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} claims`;
   };
   for (const control of [words, kind]) control.addEventListener("input", update);
   bar.hidden = false;
@@ -121,7 +121,7 @@ def totals(books, statements):
     runs = sum(past["runs"] for *_, past in claims)
     failed = sum(len(past["failed"]) for *_, past in claims)
     planted = [r for *_, stored in books for r in stored["mutations"].values()]
-    listed = sum(len(ledger.mutations(path)) for path, *_ in books)
+    listed = sum(len(mutate.listed(path)) for path, *_ in books)
     made = sum(len(stored["seeds"]) for *_, stored in books)
     noticed = sum(bool(r["failed"]) for r in planted)
     broken = sum(bool(past["broken"]) for *_, past in claims)

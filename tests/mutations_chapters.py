@@ -1,0 +1,2 @@
+BUGS = {}
+CHAPTER_MUTATIONS = {}
