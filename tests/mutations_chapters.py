@@ -1,11 +1,227 @@
 """Bugs in the chapters' own lines, for the claims that rest on no line of `gan_lib`.
 
-Of each: its name, the text that occurs once in the chapter's code, what stands there instead, what is wrong then.
+Of each: its name, the text that occurs once in the chapter's code, what replaces it, and what is wrong then.
 """
 
 from tests.mutations import Mutation
 
 BUGS = {
+    "motivation/two_players": (
+        (
+            "judge-labels-swapped",
+            "[1] * half + [0] * half",
+            "[0] * half + [1] * half",
+            "the judge learns the labels the wrong way round",
+        ),
+        (
+            "moved-and-alone-swapped",
+            "alone = torch.cat([training.sample(generator, one[None]) for one in z[:50]])\n"
+            "moved = training.sample(generator, z[:50] + 0.1)",
+            "moved = torch.cat([training.sample(generator, one[None]) for one in z[:50]])\n"
+            "alone = training.sample(generator, z[:50] + 0.1)",
+            "the samples of the same noise and those of the shifted noise change names",
+        ),
+        (
+            "true-and-wrong-width-swapped",
+            "args=(2, 0.5)).statistic for one in z]\n"
+            'wider = [stats.kstest(0.5 * one.ravel() + 2, "norm", args=(2, 0.8))',
+            "args=(2, 0.8)).statistic for one in z]\n"
+            'wider = [stats.kstest(0.5 * one.ravel() + 2, "norm", args=(2, 0.5))',
+            "each of the two tests is made against the other's standard deviation",
+        ),
+        (
+            "before-minus-after",
+            "return seen[-1] - seen[0]",
+            "return seen[0] - seen[-1]",
+            "the change of the losses is taken as before minus after",
+        ),
+    ),
+    "motivation/maximum_likelihood": (
+        (
+            "images-drawn-again",
+            "torch.stack([pixel[torch.randperm(100, generator=rng)] for pixel in digits.T], 1)",
+            "digits[torch.randint(100, (100,), generator=rng)]",
+            "whole images are drawn again, with replacement, in place of a shuffle of each pixel",
+        ),
+        (
+            "mean-for-product",
+            "few, many = density[:, :20].prod(-1), density.prod(-1)",
+            "few, many = density[:, :20].mean(-1), density.mean(-1)",
+            "the mean of the densities stands for their product",
+        ),
+        (
+            "exponent-without-half",
+            "log_normal = -(z**2) / 2 - log_stds",
+            "log_normal = -(z**2) - log_stds",
+            "the exponent of the normal density has lost its half",
+        ),
+        (
+            "kl-from-model-to-data",
+            "divergences.kl(truth, q, [-12], [12])",
+            "divergences.kl(q, truth, [-12], [12])",
+            "the KL divergence is taken in the other direction",
+        ),
+    ),
+    "motivation/fully_visible_belief_nets": (
+        (
+            "chain-rule-without-division",
+            ".all(-1).double() @ p / before",
+            ".all(-1).double() @ p",
+            "each factor is a joint probability, not divided by that of what came before",
+        ),
+        (
+            "copy-of-another-sample",
+            "-Bernoulli().log_prob(autoencoder(x), x).mean(-1)",
+            "-Bernoulli().log_prob(autoencoder(x.roll(1, -2)), x).mean(-1)",
+            "inputs and targets are shifted by one sample",
+        ),
+        (
+            "first-pass-not-counted",
+            "return len(calls)",
+            "return len(calls) - 1",
+            "the first pass is not counted",
+        ),
+        (
+            "upper-half-wiped",
+            "upper[:, 392:] = 0",
+            "upper[:, :392] = 0",
+            "the half that should be given is wiped out",
+        ),
+    ),
+    "motivation/variational_autoencoders": (
+        (
+            "unflattened-the-other-way",
+            ".unflatten(-1, (-1, k))",
+            ".unflatten(-1, (k, -1))",
+            "k groups are formed where groups of k are meant",
+        ),
+        (
+            "two-pi-outside-the-half",
+            "return -0.5 * (u.square() + math.log(2 * math.pi))",
+            "return -0.5 * u.square() - math.log(2 * math.pi)",
+            "log 2π stands outside the half",
+        ),
+        (
+            "variance-of-one-cause",
+            "variance = w**2 / tau**2, 2 * w**2 + tau**2",
+            "variance = w**2 / tau**2, w**2 + tau**2",
+            "the variance of the model counts one of its two causes",
+        ),
+    ),
+    "motivation/generative_stochastic_networks": (
+        (
+            "right-eigenvector",
+            "torch.linalg.eig(T.mT)",
+            "torch.linalg.eig(T)",
+            "the right eigenvector, all ones, stands for the left one",
+        ),
+        (
+            "believed-of-the-rest",
+            "(2 * np.arange(d + 1) - d)",
+            "(d - 2 * np.arange(d + 1))",
+            "the posterior believes in all ink where there is none",
+        ),
+        (
+            "counts-at-one-rate",
+            "return spoilt(d, r / 2) @ np.array([binomial(d, p) for p in believed(d, r / 2)])",
+            "return spoilt(d, RATE / 2) @ np.array([binomial(d, p) for p in believed(d, RATE / 2)])",
+            "the chain of counts ignores the rate that it is given",
+        ),
+        (
+            "noise-that-walks",
+            "normal(moves_run, 100, 20, dtype=torch.float32)",
+            "normal(moves_run, 100, 20, dtype=torch.float32).cumsum(0)",
+            "each noise vector is a step from the one before, not a fresh draw",
+        ),
+        (
+            "counters-swapped",
+            'net.register_forward_hook(lambda *_: calls["GSN"].append(1)),\n'
+            '    generator.register_forward_hook(lambda *_: calls["GAN"].append(1)),',
+            'net.register_forward_hook(lambda *_: calls["GAN"].append(1)),\n'
+            '    generator.register_forward_hook(lambda *_: calls["GSN"].append(1)),',
+            "each network counts on the other's list",
+        ),
+    ),
+    "motivation/four_families": (
+        (
+            "only-first-family-trained",
+            "for name in families[:3]:",
+            "for name in families[:1]:",
+            "the VAE and the GSN are never trained",
+        ),
+        (
+            "counts-pictures-not-passes",
+            "        self.n += 1",
+            "        self.n += len(_[-1])",
+            "the hook counts the pictures in a batch instead of the passes",
+        ),
+        (
+            "film-rows-interleaved",
+            "    return torch.cat(rows)\n",
+            "    return torch.stack(rows, 1).flatten(0, 1)\n",
+            "the four rows of pictures are interleaved instead of laid one under the other",
+        ),
+        (
+            "vae-mean-still-sampled",
+            'Streams(seed, "samples VAE", device), mean=True)',
+            'Streams(seed, "samples VAE", device))',
+            "the means of the VAE are samples of its pixels again",
+        ),
+    ),
+    "game/minimax": (
+        (
+            "data-for-noise",
+            "z = noise.sample(100_000, fresh)",
+            "z = target.sample(100_000, fresh)",
+            "the generator is fed with data in place of noise",
+        ),
+        (
+            "log-density-as-weight",
+            "log_q.exp() * logsigmoid(-logits)",
+            "log_q * logsigmoid(-logits)",
+            "the second term is weighted with the log density, not with the density",
+        ),
+    ),
+    "game/saturating_gradients": (
+        (
+            "sigmoid-of-minus-s",
+            "D = 1 / (1 + sp.exp(-S))",
+            "D = 1 / (1 + sp.exp(S))",
+            "the symbolic D falls with its logit",
+        ),
+        (
+            "variance-of-the-frozen-fake",
+            "data.gaussian(*map(float, theta)))",
+            "data.gaussian(float(theta[0]), float(theta[1]) ** 2))",
+            "the frozen D* belongs to fakes with σ² as their standard deviation",
+        ),
+    ),
+    "theory/optimal_discriminator": (
+        (
+            "hill-with-minus-between-logs",
+            "f = A * sp.log(Y) + B",
+            "f = A * sp.log(Y) - B",
+            "the second term of f has the wrong sign",
+        ),
+        (
+            "ratio-without-brackets",
+            "D_zero = u / (u + v)",
+            "D_zero = u / u + v",
+            "the denominator of D* loses its brackets",
+        ),
+        (
+            "lattice-from-minus-one",
+            "lattice = torch.linspace(0, 1, 2001",
+            "lattice = torch.linspace(-1, 1, 2001",
+            "y runs over the range of a tanh, not of a probability",
+        ),
+        (
+            "grid-value-as-loss",
+            "    return (xlogy(a, D) + xlogy(b, 1 - D)).sum(-1) * dx",
+            "    return -(xlogy(a, D) + xlogy(b, 1 - D)).sum(-1) * dx",
+            "V has the sign of a loss",
+        ),
+    ),
     "theory/jensen_shannon": (
         (
             "second-expectation-subtracted",
@@ -32,10 +248,82 @@ BUGS = {
             "D is the probability of a fake, where V wants that of a real sample",
         ),
         (
-            "second-generator-mean-for-width",
-            "lambda z: 1 - 2 * z,",
-            "lambda z: 2 - 1 * z,",
-            "mean and standard deviation of the mirrored generator are swapped",
+            "third-generator-without-width",
+            "lambda z: 1 + 2 * swap_halves(z)]",
+            "lambda z: 1 + swap_halves(z)]",
+            "the generator that swaps halves forgets to stretch by the data's width 2",
+        ),
+    ),
+    "theory/convergence": (
+        (
+            "generator-weight-inside-log",
+            "p * (1 - D).log()).sum(-1)",
+            "(p * (1 - D)).log()).sum(-1)",
+            "the bracket closes too late, so that U takes the logarithm of p as well",
+        ),
+        (
+            "fakes-counted-twice-in-best-answer",
+            "return target / (target + p)",
+            "return target / (target + 2 * p)",
+            "D* is the best answer to twice as many fakes as real samples",
+        ),
+        (
+            "bump-centres-ascend",
+            "theta = (theta - rate * g).detach()",
+            "theta = (theta + rate * g).detach()",
+            "the two bumps climb C instead of descending it",
+        ),
+        (
+            "renewed-value-with-negative-jsd",
+            "return 2 * divergences.jsd(unit,",
+            "return -2 * divergences.jsd(unit,",
+            "C(θ) falls as the JSD grows",
+        ),
+        (
+            "exponential-of-reversed-difference",
+            "(2 * x - 2).exp()])\n\n\nx =",
+            "(2 - 2 * x).exp()])\n\n\nx =",
+            "the exponential among the three functions falls, while its derivative is that of the rising one",
+        ),
+    ),
+    "theory/game_dynamics": (
+        (
+            "critic-gain-with-reversed-score",
+            "psi -= h * before * sigma(psi * before)",
+            "psi -= h * before * sigma(-psi * before)",
+            "the critic of the recursion weighs its step with the sigmoid of minus its score",
+        ),
+        (
+            "critic-curvature-sign",
+            "g1, c1 = jacobian(game, zero, one)[0, 0], -jacobian(game, one, zero)[1, 1]",
+            "g1, c1 = jacobian(game, zero, one)[0, 0], jacobian(game, one, zero)[1, 1]",
+            "c is minus the field, and its derivative forgets the minus",
+        ),
+        (
+            "edge-without-root",
+            "edge = 1 / math.sqrt(3)",
+            "edge = 1 / 3",
+            "the largest rate of optimistic steps is 1/3 instead of 1/√3",
+        ),
+        (
+            "survey-reshaped-by-remedy",
+            ".reshape(-1, 4)",
+            ".reshape(4, -1).T",
+            "the survey lists remedies within objectives and is read as objectives within remedies",
+        ),
+        (
+            "saddle-upside-down",
+            "own * (product(a, P, a) - product(b, R, b))",
+            "own * (product(b, R, b) - product(a, P, a))",
+            "the own terms of both players have the wrong sign, so that each sits on its worst point",
+        ),
+    ),
+    "practice/digits": (
+        (
+            "logit-of-fake-negative",
+            "s = torch.tensor(17.0, requires_grad=True)",
+            "s = torch.tensor(-17.0, requires_grad=True)",
+            "the logit has the wrong sign, so that 1 − σ is near 1 instead of 0",
         ),
     ),
     "f_gan/f_divergences": (
@@ -87,7 +375,19 @@ BUGS = {
             "tv-handle-copied-from-pearson",
             'TV = ROWS["total variation"]',
             'TV = ROWS["Pearson"]',
-            "the line was copied and the row's name not changed, so every claim about the kink looks at Pearson",
+            "the line was copied without its name changed, so that Pearson stands for total variation",
+        ),
+        (
+            "jeffrey-slope-log-sign",
+            "t_of_w = 1 - w - sp.log(w)",
+            "t_of_w = 1 - w + sp.log(w)",
+            "log w changes sides of w + log w = 1 − t with the wrong sign",
+        ),
+        (
+            "pearson-f-halved",
+            '"Pearson": ((U - 1) ** 2, T**2 / 4 + T),',
+            '"Pearson": ((U - 1) ** 2 / 2, T**2 / 4 + T),',
+            "f of Pearson carries the ½ of another convention, and its conjugate does not",
         ),
         (
             "numpy-bridge-in-single-precision",
@@ -95,11 +395,55 @@ BUGS = {
             "return function(torch.as_tensor(x, dtype=torch.float32)).numpy()",
             "NumPy numbers reach the library in single precision",
         ),
+    ),
+    "f_gan/training_f_gans": (
         (
-            "pearson-f-halved",
-            '"Pearson": ((U - 1) ** 2, T**2 / 4 + T),',
-            '"Pearson": ((U - 1) ** 2 / 2, T**2 / 4 + T),',
-            "f of Pearson carries the ½ of another convention, and its conjugate does not",
+            "bound-swaps-p-and-q",
+            "return (a * row.activation(v) - b * row.conjugate_of_activation(v)).sum(-1) * dx",
+            "return (b * row.activation(v) - a * row.conjugate_of_activation(v)).sum(-1) * dx",
+            "the bound takes the expectation of T under q and that of f*(T) under p",
+        ),
+        (
+            "unbounded-by-f-at-zero",
+            "math.isinf(ROWS[name].slope_at_infinity)",
+            "math.isinf(ROWS[name].at_zero)",
+            "the rows without an upper edge are sought by f(0) instead of f′(∞)",
+        ),
+    ),
+    "f_gan/which_divergence": (
+        (
+            "price-branches-swapped",
+            'return float(row.f(u) + w * row.slope_at_infinity if fault == "missing"',
+            'return float(row.f(u) + w * row.slope_at_infinity if fault == "straying"',
+            "the formula for a missed mode is used for a stray sample, and the other way round",
+        ),
+        (
+            "search-without-zero-grad",
+            "        optimizer.zero_grad()\n        D(name, fit, log_p)",
+            "        D(name, fit, log_p)",
+            "the search adds up the gradients of all its steps",
+        ),
+        (
+            "modes-twice-as-far",
+            "[-float(d) / 2, float(d) / 2]",
+            "[-float(d), float(d)]",
+            "the modes stand at ±d, so that their distance is 2d",
+        ),
+        (
+            "games-and-seeds-mixed-up",
+            "return x.reshape(len(games), n, 2500, 2), history",
+            "return x.reshape(n, len(games), 2500, 2).transpose(0, 1), history",
+            "the members are read as seeds of games instead of games of seeds",
+        ),
+        (
+            "stored-scores-read-by-seed",
+            'zip(run["games"], run["scores"]["frechet"], strict=True)',
+            "zip(\n"
+            '            run["games"],\n'
+            '            np.reshape(run["scores"]["frechet"], (-1, len(run["games"]))).T,\n'
+            "            strict=True,\n"
+            "        )",
+            "the stored scores are read as one row a seed, though there is one row a game",
         ),
     ),
     "wasserstein/disjoint_supports": (
