@@ -58,6 +58,17 @@ ONE_WORD_OF_EACH_COLOUR = """() => {
   }
 }"""
 
+# The ledger has more than a thousand rows of a few kinds: three of each kind in every list.
+THREE_ROWS_OF_EACH_KIND = """() => {
+  for (const list of document.querySelectorAll('.gan-ledger ul')) {
+    const seen = {};
+    for (const row of list.querySelectorAll('li')) {
+      seen[row.className] = (seen[row.className] || 0) + 1;
+      if (seen[row.className] > 3) row.remove();
+    }
+  }
+}"""
+
 pytestmark = pytest.mark.skipif(not HTML.exists(), reason="the site is not built: run `make book`")
 
 
@@ -125,6 +136,7 @@ def test_page_is_accessible(visit, origin, name, theme):
     assert page.evaluate("document.documentElement.dataset.theme") == theme
     page.evaluate(UNFOLD)
     page.evaluate(ONE_WORD_OF_EACH_COLOUR)
+    page.evaluate(THREE_ROWS_OF_EACH_KIND)
     # A theme changes colours only, so the other rules need one look.
     found = axe_violations(page, ["color-contrast"] if theme == "dark" else None)
     assert not found, f"{len(found)} violations\n" + "\n".join(map(str, found[:8]))
