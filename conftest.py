@@ -65,6 +65,7 @@ def pytest_generate_tests(metafunc):
 
 
 LONG = ("test_papermill.py", "test_rotations.py", "test_colab.py")  # one process a test
+SITE = "test_site.py"  # hundreds of short tests, minutes together
 TYPICAL_SECONDS = 30
 
 
@@ -79,7 +80,7 @@ def _order(item):
         known = getattr(item, "callspec", None)
         chapter = known and (known.params.get("chapter") or known.params.get("path"))
     else:
-        return (1 if item.path.name == "test_site.py" else 2), 0, "", ""
+        return (1 if item.path.name == SITE else 2), 0, "", ""
     name = chapter_name(chapter) if isinstance(chapter, Path) else ""
     return 0, -_seconds().get(name, {}).get("wall_seconds", TYPICAL_SECONDS), str(item.path), name
 
@@ -90,11 +91,11 @@ def pytest_collection_modifyitems(items):
 
 
 class Schedule(LoadScopeScheduling):
-    """A notebook's cells, and a file's tests, stay on one worker; long runs are spread."""
+    """A notebook's cells, and a file's tests, stay on one worker; long runs and pages are spread."""
 
     def _split_scope(self, nodeid):
         file = nodeid.split("::", 1)[0]
-        return nodeid if file.endswith(LONG) else file
+        return nodeid if file.endswith((*LONG, SITE)) else file
 
 
 def pytest_xdist_make_scheduler(config, log):
