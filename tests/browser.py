@@ -59,22 +59,26 @@ class Visit:
 
     def __init__(self, browser, origin, **options):
         self.origin, self.troubles = origin, []
-        self.pending, self.asked = {}, 0.0  # requests without an answer; when the last one was made
+        self.pending, self.asked = (
+            set(),
+            0.0,
+        )  # requests without an answer; when the last one was made
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda e: self.troubles.append(f"script error: {e}"))
         self.page.on("console", self._console)
         self.page.on("response", self._response)
         self.page.on("request", self._asked)
-        self.page.on("requestfinished", lambda r: self.pending.pop(r, None))
+        self.page.on("requestfinished", self.pending.discard)
         self.page.on("requestfailed", self._failed)
         self.context.route("**/*", self._route)
 
     def _asked(self, request):
-        self.pending[request], self.asked = request.url, time.monotonic()
+        self.pending.add(request)
+        self.asked = time.monotonic()
 
     def _failed(self, request):
-        self.pending.pop(request, None)
+        self.pending.discard(request)
         self.troubles.append(f"request failed: {request.url}")
 
     def _console(self, message):
@@ -101,9 +105,10 @@ class Visit:
         """Wait until all requests are answered and none is made for a while: leaving earlier stops some."""
         end = time.monotonic() + seconds
         while self.pending or time.monotonic() < self.asked + quiet:
-            assert time.monotonic() < end, f"no answer in {seconds} s: {[*self.pending.values()]}"
+            assert time.monotonic() < end, (
+                f"no answer in {seconds} s: {[r.url for r in self.pending]}"
+            )
             self.page.wait_for_timeout(50)
-        return self.page
 
     def __enter__(self):
         return self

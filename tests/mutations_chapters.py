@@ -317,6 +317,12 @@ BUGS = {
             "own * (product(b, R, b) - product(a, P, a))",
             "the own terms of both players have the wrong sign, so that each sits on its worst point",
         ),
+        (
+            "clip-at-two",
+            '"clipped at 1": (wasserstein, clipped(1.0))',
+            '"clipped at 1": (wasserstein, clipped(2.0))',
+            "the clip lets ψ grow to 2",
+        ),
     ),
     "practice/digits": (
         (
@@ -356,6 +362,12 @@ BUGS = {
             "return self.base.log_prob(x) + 1.5 * torch.log1p(x.square()).squeeze(-1)",
             "return self.base.log_prob(x) + 0.5 * torch.log1p(x.square()).squeeze(-1)",
             "dx/dy is taken to be √(1 + x²) instead of its third power",
+        ),
+        (
+            "density-without-exp",
+            "at_zero = float(narrow.log_prob(torch.zeros(1, dtype=torch.float64)).exp())",
+            "at_zero = float(narrow.log_prob(torch.zeros(1, dtype=torch.float64)))",
+            "the log density is taken for the density",
         ),
     ),
     "f_gan/fenchel_conjugates": (
@@ -604,6 +616,12 @@ BUGS = {
             "plain, normed = make(), normalised(make())",
             "normed, plain = make(), normalised(make())",
             "the critic with the constraint and the one without change names",
+        ),
+        (
+            "temperature-is-the-factor",
+            "(1 / torch.tensor(factors_K, dtype=torch.float64))",
+            "torch.tensor(factors_K, dtype=torch.float64)",
+            "scores are divided by K where they should be multiplied with it",
         ),
     ),
     "wasserstein/energy_and_margin": (

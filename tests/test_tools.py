@@ -183,9 +183,8 @@ def test_a_bug_in_a_chapter_is_planted_in_a_copy_of_its_code(path, monkeypatch):
     """The text also stands in the prose, which does not count; the chapter's own file stays as it is."""
     nb = notebooks.read(path)
     nb.cells[0].source += "\n\nHere `1 + 1` is prose."
-    nb.cells[
-        -1
-    ].source = "from gan_lib.claims import verify\ntwo = 1 + 1\nverify('two', two, equals=2)"
+    source = "from gan_lib.claims import verify\ntwo = 1 + 1\nverify('two', two, equals=2)"
+    nb.cells[-1].source = source
     notebooks.write(notebooks.normalise(nb), path)
     before = path.read_bytes()
     bug = Mutation("one-off", path.name, "1 + 1", "1 + 2")

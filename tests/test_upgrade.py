@@ -114,6 +114,12 @@ def test_the_report_puts_a_fallen_claim_first_and_counts_what_is_beyond_the_list
     assert "**stopped**: cell 3: ClaimError: fallen" in text and "| 10 | 12 |" in text
 
 
+def test_a_report_without_a_move_says_so():
+    still = [claim("still", 2.0, "above 1", "above")]
+    text = compare.report([compared(still, still)], {"scipy": "1"}, {"scipy": "2"})
+    assert "## Claims that moved\n\nNone.\n" in text and "0 measured values moved" in text
+
+
 def test_a_chapter_runs_in_another_python_and_its_file_stays(tmp_path, monkeypatch):
     source = "from gan_lib.claims import verify\nverify('two', 2.0, above=1.0)\nverify('no', 0.0, above=1.0)"
     path = tmp_path / "chapter.ipynb"

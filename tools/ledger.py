@@ -97,11 +97,10 @@ def run(path, kind, key, texts):
     """One run of one chapter: a seed, or a mutation."""
     began = time.perf_counter()
     if kind == "seeds":
-        result = runner.run(path, parameters={"seed": int(key)}, first_cell=FIRST_CELL)
+        result, edit = runner.run(path, {"seed": int(key)}, FIRST_CELL), {}
     else:
-        result = mutate.run_planted(path, key, FIRST_CELL)
-    found = outcome(texts, result.claims, result.failure)
-    found |= {"edit": edit_hash(key)} if kind == "mutations" else {}
+        result, edit = mutate.run_planted(path, key, FIRST_CELL), {"edit": edit_hash(key)}
+    found = outcome(texts, result.claims, result.failure) | edit
     return found, time.perf_counter() - began
 
 
