@@ -69,7 +69,7 @@ class Visit:
         self.page.on("console", self._console)
         self.page.on("response", self._response)
         self.page.on("request", self._asked)
-        self.page.on("requestfinished", self.pending.discard)
+        self.page.on("requestfinished", lambda r: self.pending.discard(r))
         self.page.on("requestfailed", self._failed)
         self.context.route("**/*", self._route)
 
